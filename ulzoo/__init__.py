@@ -1,0 +1,1 @@
+"""Unified Latents as a declarative model zoo."""

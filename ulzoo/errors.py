@@ -1,0 +1,65 @@
+"""Errors that users meet. Each message is tested text: where, what is wrong, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with what the user gave.
+
+    Attributes:
+        where: `file:line:column`, a flag such as `--set stage1.steps=x`, or `<spec>`.
+        path: dotted path inside the spec (`encoder.channels`), may be empty.
+        text: what is wrong, and the value that was found.
+        fix: choices and remedies, one a line; printed indented under the text.
+        order: sorts problems of one report (file order, then line and column).
+    """
+
+    where: str
+    path: str
+    text: str
+    fix: tuple[str, ...] = ()
+    order: tuple[int, int, int] = (0, 0, 0)
+
+    def __str__(self) -> str:
+        head = ": ".join(part for part in (self.where, self.path, self.text) if part)
+        return "\n".join((head, *(f"    {line}" for line in self.fix)))
+
+
+class UlzooError(Exception):
+    """A mistake that the user can mend; the CLI prints it without traceback and exits 2."""
+
+
+class SpecError(UlzooError):
+    """A spec that cannot be used; holds every problem of the pass, sorted by line."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=lambda problem: problem.order))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class RegistryError(UlzooError):
+    """A component that is unknown, ambiguous, broken or badly named."""
+
+
+class InterfaceError(UlzooError):
+    """Components whose shapes or contracts do not fit together."""
+
+
+class CheckpointError(UlzooError):
+    """A checkpoint that is missing, damaged, or belongs to another spec or tree."""
+
+
+class DataError(UlzooError):
+    """Data that is missing, unreadable, or other than the spec says."""
+
+
+class RunError(UlzooError):
+    """A run directory that is missing, taken, or not in the state that the command needs."""
+
+
+class TrainingError(UlzooError):
+    """Training that cannot go on, such as a loss that is not finite."""

@@ -1,0 +1,3 @@
+from ulzoo.spec.component import Component, SpecModel
+
+__all__ = ["Component", "SpecModel"]
