@@ -1,3 +1,3 @@
-from ulzoo.spec.component import Component, SpecModel
+from ulzoo.spec.component import Component, ComponentOf, SpecModel, default_component
 
-__all__ = ["Component", "SpecModel"]
+__all__ = ["Component", "ComponentOf", "SpecModel", "default_component"]

@@ -1,23 +1,142 @@
-"""Base of every component's configuration, ours and a plugin's, and the field type that names one in a spec."""
+"""Base of every component's configuration, ours and a plugin's, and the field type that names one in a spec.
+
+How to write a configuration (this is the whole idiom):
+
+    class DiffusionPriorConfig(Component):
+        type: Literal["ulzoo.diffusion_prior.v1"] = "ulzoo.diffusion_prior.v1"
+        network: Annotated[Component, ComponentOf("network")]
+        '''The denoiser.'''
+        schedule: Annotated[Component, ComponentOf("schedule")] = default_component("ulzoo.linear.v1")
+        '''Noise schedule; its log-SNR is the natural log of α²/σ².'''
+        weighting: Annotated[Component, ComponentOf("weighting")] | None = None
+        conditioners: tuple[Annotated[Component, ComponentOf("conditioner")], ...] = ()
+        width: int = Field(default=128, gt=0)
+        '''Channels.'''
+
+        def build(self, io: PriorIO, *, key: PRNGKeyArray) -> DiffusionPrior: ...
+
+- In YAML such a field is a mapping with `type`, validated by the class that the registry finds. In Python an
+  instance of that class is taken as it is: `DiffusionPriorConfig(network=ViTConfig(width=64))`.
+- `default_component(name, **fields)` is the only way to give a component as default. It names, it imports
+  nothing: it resolves when a configuration is made, through the registry of the spec being loaded, or, in
+  Python, through the installed distributions. Components never import one another.
+- Sequences are `tuple[...]`, so that configurations stay hashable. Values are bounded by `Field(gt=…, le=…)`;
+  their text is a docstring under the field (or `description=`) and is the reference manual: give the unit.
+- Checks across fields: `@field_validator("later_field")` (mode "after", earlier fields in `info.data`) gives
+  the most exact place in messages; `@model_validator(mode="after")` is fine too. Raise ValueError with a plain
+  sentence that ends with the value found. No "before" and no "wrap" validators: they switch off the strict
+  reading of text.
+"""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, ValidationInfo
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema, to_json
+
+from ulzoo.errors import RegistryError
 
 
 class SpecModel(BaseModel):
-    """Strict, frozen data: unknown keys are refused, nothing is coerced."""
+    """Frozen data: unknown keys are refused, YAML values are not coerced, numbers are finite."""
 
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
+        allow_inf_nan=False,
         use_attribute_docstrings=True,
         protected_namespaces=(),
-        ser_json_inf_nan="constants",
     )
 
 
 class Component(SpecModel):
-    """Configuration of one component; subclasses add `type: Literal["<namespace>.<name>.vN"] = "…"`, fields and `build`."""
+    """Configuration of one component: subclasses add `type`, a Literal with itself as default, and fields.
+
+    `build(io, *, key)` makes the component's Equinox module (see `ulzoo.interfaces`); a dataset has `io()`
+    and `open(split)` instead. The registry refuses a class without them.
+    """
 
     type: str
+
+    if TYPE_CHECKING:
+        build: ClassVar[Callable[..., Any]]
+
+
+class ComponentFinder(Protocol):
+    """What `ComponentOf` asks of a registry; `ulzoo.registry.Registry` is one."""
+
+    def find(self, kind: str, name: str) -> Any: ...
+
+    def load(self, kind: str, name: str) -> type[Component]: ...
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Validation context: where component names are looked up, and whether their classes are imported."""
+
+    registry: ComponentFinder
+    load: bool = True
+
+
+@dataclass(frozen=True)
+class ComponentOf:
+    """`Annotated[Component, ComponentOf(kind)]`: a mapping with `type`, validated by the class so named."""
+
+    kind: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(self._resolve)
+
+    def _resolve(self, value: Any, info: ValidationInfo) -> Component:
+        if isinstance(value, Component):
+            return value
+        expected = f"expected a mapping whose 'type' names a component of kind {self.kind}"
+        if not isinstance(value, dict):
+            raise _error(expected)
+        if "type" not in value:
+            raise _at_type(_error(f"missing; {expected}", show=False), None)
+        name = value["type"]
+        if not isinstance(name, str):
+            raise _at_type(_error(f"expected the name of a component of kind {self.kind}"), name)
+        resolution = info.context if isinstance(info.context, Resolution) else Resolution(_installed())
+        try:
+            if not resolution.load:
+                resolution.registry.find(self.kind, name)
+                return Component.model_construct(type=name)
+            cls = resolution.registry.load(self.kind, name)
+        except RegistryError as error:
+            raise _at_type(_error(str(error), show=False), name) from error
+        # The name may be written `distribution::name`; the class knows the name alone.
+        fields = {**value, "type": cls.model_fields["type"].default}
+        if info.mode == "json":
+            component = cls.model_validate_json(to_json(fields), strict=True, context=resolution)
+        else:
+            component = cls.model_validate(fields, context=resolution)
+        return component if component.type == name else component.model_copy(update={"type": name})
+
+
+def default_component(name: str, /, **fields: Any) -> Any:
+    """Default of a `ComponentOf` field, resolved by name when a configuration is made."""
+    return Field(default={"type": name, **fields}, validate_default=True)
+
+
+def _error(text: str, *, show: bool = True) -> PydanticCustomError:
+    """`text`'s further lines are remedies; `show`: whether the message goes on with the value found."""
+    head, *fix = text.split("\n")
+    context = {"text": head, "fix": tuple(map(str.strip, fix)), "show": show}
+    return PydanticCustomError("ulzoo", "{text}", context)
+
+
+def _at_type(error: PydanticCustomError, name: Any) -> ValidationError:
+    details = InitErrorDetails(type=error, loc=("type",), input=name)
+    return ValidationError.from_exception_data("component", [details])
+
+
+def _installed() -> ComponentFinder:
+    # The registry is built on this module; only configurations made in Python without a registry come here.
+    from ulzoo.registry import Registry
+
+    return Registry.discover()
