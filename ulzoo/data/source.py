@@ -1,0 +1,72 @@
+"""The contract of data: what a dataset config offers, and what it opens.
+
+A dataset is a registered pydantic class (`ulzoo.dataset` entry point) that satisfies `Dataset`; opening a
+split gives a `Source`: random access to records. Nothing here assumes images: a record's `image` is (*space,
+C), so (H, W, C) for images and (T, H, W, C) for video.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ulzoo.interfaces import DataIO
+
+Split = Literal["train", "heldout"]
+
+Record = dict[str, Any]
+"""One example:
+    image  uint8 (*space, C), channels last
+    index  np.int32, which record of the split this is
+    label  np.int32 in [0, num_classes); absent from datasets without labels
+"""
+
+
+class Source(Protocol):
+    """Random access to one split. Calls come from several threads at once.
+
+    Subclass it to inherit the defaults of `draw` and `skipped`.
+    """
+
+    def __len__(self) -> int:
+        """How many records the split holds, at least 1."""
+
+    def __getitem__(self, index: int) -> Record:
+        """Record `index`, the same at every call, in the form that evaluation uses.
+
+        When a damaged record is replaced by another one, `record["index"]` is the index of the one given.
+
+        Raises:
+            DataError: the record cannot be read; names it.
+        """
+
+    def draw(self, index: int, rng: np.random.Generator) -> Record:
+        """Record `index` for training: random crops, flips and the like, a function of `index` and `rng`
+        alone."""
+        return self[index]
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Names of damaged records that were replaced so far, sorted; their number is its length."""
+        return ()
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """What a dataset config offers beside its fields."""
+
+    def io(self) -> DataIO:
+        """Shape (C, *space) and number of classes, without opening the data when the fields suffice.
+
+        Raises:
+            DataError: the fields do not suffice and the data is not there.
+        """
+
+    def open(self, split: Split) -> Source:
+        """Open a split.
+
+        Raises:
+            DataError: the data is missing, empty, or other than the fields say.
+        """
