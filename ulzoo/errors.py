@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -46,7 +47,25 @@ class RegistryError(UlzooError):
 
 
 class InterfaceError(UlzooError):
-    """Components whose shapes or contracts do not fit together."""
+    """Components whose shapes or contracts do not fit together.
+
+    Attributes:
+        path: dotted path of the field at fault, relative to the component that raised it; may be empty.
+        text: what is wrong.
+    """
+
+    def __init__(self, text: str, path: str = "") -> None:
+        self.text, self.path = text, path
+        super().__init__(f"{path}: {text}" if path else text)
+
+
+@contextmanager
+def inside(part: str) -> Iterator[None]:
+    """Prefix the path of an InterfaceError that is raised while building `part` of a component."""
+    try:
+        yield
+    except InterfaceError as error:
+        raise InterfaceError(error.text, f"{part}.{error.path}" if error.path else part) from error
 
 
 class CheckpointError(UlzooError):

@@ -1,0 +1,108 @@
+"""The base model: a denoiser on frozen latents, conditional, with a sigmoid weight (Heek et al. 2026, §3.3)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ulzoo.components.layers.denoise import denoise
+from ulzoo.diffusion.losses import denoising_loss
+from ulzoo.diffusion.process import Prediction, add_noise
+from ulzoo.diffusion.times import negative_slope
+from ulzoo.errors import inside
+from ulzoo.interfaces import (
+    AbstractBase,
+    AbstractConditioner,
+    AbstractDenoiser,
+    AbstractSchedule,
+    AbstractWeighting,
+    BaseIO,
+    Condition,
+    ConditionerIO,
+    ConditionIO,
+    LossTerms,
+    NetworkIO,
+    RawConditions,
+    Scalar,
+    ScheduleIO,
+    WeightingIO,
+)
+from ulzoo.spec import Component, ComponentOf, default_component
+
+
+class DiffusionBase(AbstractBase):
+    network: AbstractDenoiser
+    conditioners: tuple[AbstractConditioner, ...]
+    schedule: AbstractSchedule
+    weighting: AbstractWeighting
+    prediction: Prediction = eqx.field(static=True)
+
+    def loss(
+        self,
+        z_clean: Float[Array, "c *space"],
+        raw: RawConditions,
+        t: Scalar,
+        *,
+        key: PRNGKeyArray,
+        inference: bool = False,
+    ) -> LossTerms:
+        k_noise, k_condition, k_dropout = jax.random.split(key, 3)
+        log_snr = self.schedule(t)
+        # Noised once, from z_clean, never from z_0: the schedule ends at the encoder's own noise.
+        z_t = add_noise(z_clean, jax.random.normal(k_noise, z_clean.shape), log_snr)
+        condition = self.condition(raw, None if inference else k_condition)
+        z_hat = denoise(
+            self.network, self.prediction, z_t, log_snr, condition, key=None if inference else k_dropout
+        )
+        return denoising_loss(z_clean, z_hat, log_snr, negative_slope(self.schedule, t), self.weighting)
+
+    def denoise(
+        self, z_t: Float[Array, "c *space"], log_snr: Scalar, raw: RawConditions | None
+    ) -> Float[Array, "c *space"]:
+        return denoise(self.network, self.prediction, z_t, log_snr, self.condition(raw, None))
+
+    def condition(self, raw: RawConditions | None, key: PRNGKeyArray | None) -> Condition:
+        """The conditioners' vectors, one after the other; each condition is dropped on its own if there is a key."""
+        if not self.conditioners:
+            return Condition()
+        if raw is None:
+            return Condition(vector=jnp.concatenate([conditioner.null() for conditioner in self.conditioners]))
+        keys = [None] * len(self.conditioners) if key is None else jax.random.split(key, len(self.conditioners))
+        vectors = [conditioner(raw, key=k) for conditioner, k in zip(self.conditioners, keys, strict=True)]
+        return Condition(vector=jnp.concatenate(vectors))
+
+
+class DiffusionBaseConfig(Component):
+    """Diffusion model on frozen latents. Source: Heek et al. 2026, §3.3."""
+
+    type: Literal["ulzoo.diffusion_base.v1"] = "ulzoo.diffusion_base.v1"
+    network: Annotated[Component, ComponentOf("network")]
+    """The denoiser."""
+    conditioners: tuple[Annotated[Component, ComponentOf("conditioner")], ...] = ()
+    """What generation is conditioned on; none: unconditional."""
+    schedule: Annotated[Component, ComponentOf("schedule")] = default_component("ulzoo.cosine.v1")
+    """Noise schedule from the latent's log-SNR down."""
+    weighting: Annotated[Component, ComponentOf("weighting")] = default_component("ulzoo.sigmoid.v1", bias=-1.0)
+    """Weight by noise level; the loss factor only scales it, the bias should lie below the decoder's."""
+    prediction: Literal["v", "x", "eps"] = "v"
+    """What the network's output means."""
+
+    def build(self, io: BaseIO, *, key: PRNGKeyArray) -> DiffusionBase:
+        k_network, k_conditioners = jax.random.split(key)
+        conditioners = []
+        for i, config in enumerate(self.conditioners):
+            with inside(f"conditioners.{i}"):
+                k = jax.random.fold_in(k_conditioners, i)
+                conditioners.append(config.build(ConditionerIO(io.num_classes), key=k))
+        condition = ConditionIO(vector=sum(conditioner.width for conditioner in conditioners))
+        with inside("network"):
+            network = self.network.build(NetworkIO(io.latent_shape, condition), key=k_network)
+        with inside("schedule"):
+            schedule = self.schedule.build(ScheduleIO(io.log_snr), key=None)
+        with inside("weighting"):
+            weighting = self.weighting.build(WeightingIO(), key=None)
+        return DiffusionBase(network, tuple(conditioners), schedule, weighting, self.prediction)

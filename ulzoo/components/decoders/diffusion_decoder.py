@@ -1,0 +1,99 @@
+"""The diffusion decoder: denoises data, told the noisy latent (Heek et al. 2026, §3.2, eq. 4)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ulzoo.components.layers.denoise import denoise
+from ulzoo.diffusion.losses import denoising_loss
+from ulzoo.diffusion.process import Prediction, add_noise
+from ulzoo.diffusion.sampling import levels
+from ulzoo.diffusion.times import negative_slope
+from ulzoo.errors import inside
+from ulzoo.interfaces import (
+    AbstractDecoder,
+    AbstractDenoiser,
+    AbstractSampler,
+    AbstractSchedule,
+    AbstractWeighting,
+    Condition,
+    ConditionIO,
+    DecoderIO,
+    LossTerms,
+    NetworkIO,
+    Scalar,
+    ScheduleIO,
+    Shape,
+    WeightingIO,
+)
+from ulzoo.spec import Component, ComponentOf, default_component
+
+
+class DiffusionDecoder(AbstractDecoder):
+    network: AbstractDenoiser
+    schedule: AbstractSchedule
+    weighting: AbstractWeighting
+    prediction: Prediction = eqx.field(static=True)
+    data_shape: Shape = eqx.field(static=True)
+
+    def distortion(
+        self,
+        x: Float[Array, "c *space"],
+        z_0: Float[Array, "k *latent"],
+        t: Scalar,
+        *,
+        key: PRNGKeyArray,
+        inference: bool = False,
+    ) -> LossTerms:
+        k_noise, k_dropout = jax.random.split(key)
+        log_snr = self.schedule(t)
+        x_t = add_noise(x, jax.random.normal(k_noise, x.shape), log_snr)
+        x_hat = self.denoise(x_t, log_snr, z_0, key=None if inference else k_dropout)
+        # eq. 4, with the sign of the sigmoid as in the paper's Figure 3
+        return denoising_loss(x, x_hat, log_snr, negative_slope(self.schedule, t), self.weighting)
+
+    def denoise(
+        self,
+        x_t: Float[Array, "c *space"],
+        log_snr: Scalar,
+        z_0: Float[Array, "k *latent"],
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "c *space"]:
+        """x̂: the data expected behind x_t and z_0."""
+        return denoise(self.network, self.prediction, x_t, log_snr, Condition(spatial=z_0), key=key)
+
+    def decode(
+        self, z_0: Float[Array, "k *latent"], sampler: AbstractSampler, *, key: PRNGKeyArray
+    ) -> Float[Array, "c *space"]:
+        k_start, k_sampler = jax.random.split(key)
+        start = jax.random.normal(k_start, self.data_shape)
+        log_snrs = levels(self.schedule, sampler.steps)
+        return sampler(lambda x, lam: self.denoise(x, lam, z_0), start, log_snrs, key=k_sampler, clean=True)
+
+
+class DiffusionDecoderConfig(Component):
+    """Diffusion decoder, conditioned on the noisy latent. Source: Heek et al. 2026, §3.2."""
+
+    type: Literal["ulzoo.diffusion_decoder.v1"] = "ulzoo.diffusion_decoder.v1"
+    network: Annotated[Component, ComponentOf("network")]
+    """The denoiser; the latent is its spatial condition."""
+    weighting: Annotated[Component, ComponentOf("weighting")]
+    """Weight of the distortion by noise level: loss factor and bias decide what goes through the latent."""
+    schedule: Annotated[Component, ComponentOf("schedule")] = default_component("ulzoo.cosine.v1")
+    """Noise schedule of the data, its own (not the latent's)."""
+    prediction: Literal["v", "x", "eps"] = "v"
+    """What the network's output means."""
+
+    def build(self, io: DecoderIO, *, key: PRNGKeyArray) -> DiffusionDecoder:
+        with inside("network"):
+            network = self.network.build(NetworkIO(io.data_shape, ConditionIO(spatial=io.latent_shape)), key=key)
+        with inside("schedule"):
+            schedule = self.schedule.build(ScheduleIO(), key=None)
+        with inside("weighting"):
+            weighting = self.weighting.build(WeightingIO(), key=None)
+        return DiffusionDecoder(network, schedule, weighting, self.prediction, io.data_shape)

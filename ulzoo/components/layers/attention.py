@@ -1,0 +1,62 @@
+"""Self-attention over the positions of a grid of any number of axes, with rotary positions per axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ulzoo.errors import InterfaceError
+
+
+def rotary_angles(grid: Sequence[int], width: int) -> np.ndarray:
+    """Angles (positions, width // 2): the pairs of a head are dealt to the axes of the grid, as evenly as they go."""
+    pairs = width // 2
+    shares = [pairs // len(grid) + (i < pairs % len(grid)) for i in range(len(grid))]
+    coordinates = np.stack(np.meshgrid(*[np.arange(n) for n in grid], indexing="ij"), -1).reshape(-1, len(grid))
+    parts = [
+        coordinates[:, axis, None] * 100.0 ** (-np.arange(share) / max(share, 1)) for axis, share in enumerate(shares)
+    ]
+    return np.concatenate(parts, -1).astype(np.float32)
+
+
+def rotate(x: Float[Array, "n h w"], angles: np.ndarray) -> Float[Array, "n h w"]:
+    cos, sin = jnp.asarray(np.cos(angles), x.dtype)[:, None], jnp.asarray(np.sin(angles), x.dtype)[:, None]
+    a, b = jnp.split(x, 2, axis=-1)
+    return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], -1)
+
+
+class Attention(eqx.Module):
+    """Multi-head attention with normalised queries and keys (keeps logits bounded in low precision)."""
+
+    qkv: eqx.nn.Linear
+    out: eqx.nn.Linear
+    norm_q: eqx.nn.RMSNorm
+    norm_k: eqx.nn.RMSNorm
+    heads: int = eqx.field(static=True)
+    grid: tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(self, width: int, heads: int, grid: Sequence[int], *, key: PRNGKeyArray) -> None:
+        if width % heads or (width // heads) % 2:
+            raise InterfaceError(f"{heads} heads do not divide width {width} into even parts", "heads")
+        k_qkv, k_out = jax.random.split(key)
+        self.qkv = eqx.nn.Linear(width, 3 * width, use_bias=False, key=k_qkv)
+        self.out = eqx.nn.Linear(width, width, key=k_out)
+        self.norm_q = eqx.nn.RMSNorm(width // heads, use_bias=False)
+        self.norm_k = eqx.nn.RMSNorm(width // heads, use_bias=False)
+        self.heads, self.grid = heads, tuple(grid)
+
+    def __call__(self, tokens: Float[Array, "n d"]) -> Float[Array, "n d"]:
+        n, width = tokens.shape
+        head = width // self.heads
+        qkv = (tokens @ self.qkv.weight.T).reshape(n, 3, self.heads, head)
+        q, k, v = qkv[:, 0], qkv[:, 1], qkv[:, 2]
+        angles = rotary_angles(self.grid, head)
+        over_heads = lambda norm, a: jax.vmap(jax.vmap(norm))(a).astype(tokens.dtype)  # noqa: E731
+        q, k = rotate(over_heads(self.norm_q, q), angles), rotate(over_heads(self.norm_k, k), angles)
+        mixed = jax.nn.dot_product_attention(q, k, v).reshape(n, width)
+        return mixed @ self.out.weight.T + self.out.bias

@@ -1,0 +1,89 @@
+"""The residual blocks: a transformer block on tokens, a convolutional block on grids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ulzoo.components.layers.attention import Attention
+from ulzoo.components.layers.linear import conv3, dropout, zeroed
+from ulzoo.components.layers.modulation import Modulation, scale_shift
+
+
+def keys_or_none(key: PRNGKeyArray | None, n: int) -> Sequence[PRNGKeyArray | None]:
+    return [None] * n if key is None else list(jax.random.split(key, n))
+
+
+def layer_norm(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """Over channels, without parameters (the modulation scales and shifts), in float32."""
+    wide = x.astype(jnp.float32)
+    mean = wide.mean(-1, keepdims=True)
+    variance = jnp.square(wide - mean).mean(-1, keepdims=True)
+    return ((wide - mean) * jax.lax.rsqrt(variance + 1e-6)).astype(x.dtype)
+
+
+class TransformerBlock(eqx.Module):
+    """Attention and MLP, each modulated and gated by the embedding (Peebles & Xie 2212.09748, adaLN-zero)."""
+
+    attention: Attention
+    up: eqx.nn.Linear
+    down: eqx.nn.Linear
+    modulation: Modulation
+    drop: float = eqx.field(static=True)
+
+    def __init__(
+        self, width: int, heads: int, grid: Sequence[int], embedding: int, drop: float, *, key: PRNGKeyArray
+    ) -> None:
+        k_attention, k_up, k_down, k_modulation = jax.random.split(key, 4)
+        self.attention = Attention(width, heads, grid, key=k_attention)
+        self.up = eqx.nn.Linear(width, 4 * width, key=k_up)
+        self.down = eqx.nn.Linear(4 * width, width, key=k_down)
+        self.modulation = Modulation(embedding, width, 6, key=k_modulation)
+        self.drop = drop
+
+    def __call__(
+        self, tokens: Float[Array, "n d"], embedding: Float[Array, "e"], key: PRNGKeyArray | None
+    ) -> Float[Array, "n d"]:
+        scale_1, shift_1, gate_1, scale_2, shift_2, gate_2 = self.modulation(embedding)
+        k_attention, k_mlp = keys_or_none(key, 2)
+        mixed = self.attention(layer_norm(tokens) * (1 + scale_1) + shift_1)
+        tokens = tokens + gate_1 * dropout(mixed, self.drop, k_attention)
+        hidden = layer_norm(tokens) * (1 + scale_2) + shift_2
+        hidden = jax.nn.gelu(hidden @ self.up.weight.T + self.up.bias)
+        hidden = dropout(hidden, self.drop, k_mlp) @ self.down.weight.T + self.down.bias
+        return tokens + gate_2 * hidden
+
+
+class ConvBlock(eqx.Module):
+    """Norm, SiLU, convolution, twice; modulated if there is an embedding; the second convolution starts at zero."""
+
+    norm_1: eqx.nn.GroupNorm
+    norm_2: eqx.nn.GroupNorm
+    conv_1: eqx.nn.Conv
+    conv_2: eqx.nn.Conv
+    modulation: Modulation | None
+    drop: float = eqx.field(static=True)
+
+    def __init__(self, axes: int, channels: int, embedding: int, drop: float, *, key: PRNGKeyArray) -> None:
+        k_1, k_2, k_modulation = jax.random.split(key, 3)
+        groups = next(g for g in (32, 16, 8, 4, 2, 1) if channels % g == 0 and channels // g >= 4 or g == 1)
+        self.norm_1 = eqx.nn.GroupNorm(groups, channels)
+        self.norm_2 = eqx.nn.GroupNorm(groups, channels)
+        self.conv_1 = conv3(axes, channels, channels, key=k_1)
+        self.conv_2 = zeroed(conv3(axes, channels, channels, key=k_2))
+        self.modulation = Modulation(embedding, channels, 2, key=k_modulation) if embedding else None
+        self.drop = drop
+
+    def __call__(
+        self, x: Float[Array, "c *space"], embedding: Float[Array, "e"] | None, key: PRNGKeyArray | None
+    ) -> Float[Array, "c *space"]:
+        hidden = self.conv_1(jax.nn.silu(self.norm_1(x).astype(x.dtype)))
+        hidden = self.norm_2(hidden).astype(x.dtype)
+        if self.modulation is not None and embedding is not None:
+            hidden = scale_shift(hidden, *self.modulation(embedding))
+        hidden = dropout(jax.nn.silu(hidden), self.drop, key)
+        return x + self.conv_2(hidden)

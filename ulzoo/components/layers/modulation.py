@@ -1,0 +1,59 @@
+"""What every block is told: an embedding of the log-SNR and of the vector condition."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ulzoo.components.layers.linear import zeroed
+from ulzoo.interfaces import Condition, Scalar
+
+_FREQUENCIES = 32
+# log-SNRs live in about [−20, 20]: the slowest wave sees the whole range, the fastest resolves a quarter of a nat.
+_SLOWEST, _FASTEST = np.pi / 40, 4 * np.pi
+
+
+class Embedding(eqx.Module):
+    """log-SNR and vector condition → one vector of `width` that modulates every block."""
+
+    first: eqx.nn.Linear
+    second: eqx.nn.Linear
+    vector: eqx.nn.Linear | None
+
+    def __init__(self, width: int, vector: int, *, key: PRNGKeyArray) -> None:
+        k_first, k_second, k_vector = jax.random.split(key, 3)
+        self.first = eqx.nn.Linear(2 * _FREQUENCIES, width, key=k_first)
+        self.second = eqx.nn.Linear(width, width, key=k_second)
+        self.vector = eqx.nn.Linear(vector, width, key=k_vector) if vector else None
+
+    def __call__(self, log_snr: Scalar, condition: Condition) -> Float[Array, "d"]:
+        dtype = self.first.weight.dtype
+        frequencies = jnp.asarray(np.geomspace(_SLOWEST, _FASTEST, _FREQUENCIES), jnp.float32)
+        angles = jnp.asarray(log_snr, jnp.float32) * frequencies
+        features = jnp.concatenate([jnp.sin(angles), jnp.cos(angles)]).astype(dtype)
+        hidden = jax.nn.silu(self.first(features))
+        if self.vector is not None and condition.vector is not None:
+            hidden = hidden + self.vector(condition.vector.astype(dtype))
+        return jax.nn.silu(self.second(hidden))
+
+
+class Modulation(eqx.Module):
+    """Embedding → `parts` vectors over channels, zero at the start (adaLN-zero)."""
+
+    linear: eqx.nn.Linear
+    parts: int = eqx.field(static=True)
+
+    def __init__(self, embedding: int, channels: int, parts: int, *, key: PRNGKeyArray) -> None:
+        self.linear = zeroed(eqx.nn.Linear(embedding, parts * channels, key=key))
+        self.parts = parts
+
+    def __call__(self, embedding: Float[Array, "d"]) -> list[Float[Array, "c"]]:
+        return jnp.split(self.linear(embedding), self.parts)
+
+
+def scale_shift(x: Float[Array, "c *space"], scale: Float[Array, "c"], shift: Float[Array, "c"]) -> Array:
+    axes = (slice(None), *(None,) * (x.ndim - 1))
+    return x * (1 + scale[axes]) + shift[axes]

@@ -1,0 +1,136 @@
+"""Residual U-ViT of SiD2 (Hoogeboom et al. 2410.19324): the paper's decoder network (Heek et al. 2026, §4).
+
+Patching, convolutional levels on the way down and up, a transformer at the coarsest level. Dropout on
+the transformer level only (SiD2: low-resolution levels only).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, PRNGKeyArray
+from pydantic import Field, model_validator
+
+from ulzoo.components.layers.blocks import ConvBlock, TransformerBlock, keys_or_none
+from ulzoo.components.layers.levels import Rescale
+from ulzoo.components.layers.linear import Pointwise, conv3, zeroed
+from ulzoo.components.layers.modulation import Embedding, Modulation, scale_shift
+from ulzoo.components.layers.space import depth_to_space, divided, per_axis, space_to_depth
+from ulzoo.components.layers.spatial import SpatialEntry
+from ulzoo.components.layers.stack import Stack
+from ulzoo.components.layers.tokens import to_grid, to_tokens
+from ulzoo.interfaces import AbstractDenoiser, Condition, NetworkIO, Scalar
+from ulzoo.spec import Component
+
+
+class UViT(AbstractDenoiser):
+    patch_in: eqx.nn.Conv
+    embedding: Embedding
+    entries: tuple[SpatialEntry, ...]
+    down: tuple[Stack, ...]
+    up: tuple[Stack, ...]
+    rescales: tuple[Rescale, ...]
+    position: Float[Array, "n d"]
+    middle: Stack
+    norm: eqx.nn.GroupNorm
+    modulation: Modulation
+    patch_out: Pointwise
+    patch: tuple[int, ...] = eqx.field(static=True)
+    grid: tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(self, config: UViTConfig, io: NetworkIO, *, key: PRNGKeyArray) -> None:
+        axes = len(io.shape) - 1
+        keys = iter(jax.random.split(key, 6 + 4 * len(config.channels) + 2))
+        self.patch = per_axis(config.patch, axes, "patch")
+        grid = divided(io.shape[1:], self.patch, "patch")
+        patch_channels = io.shape[0] * math.prod(self.patch)
+        widths, embedding = (*config.channels, config.width), config.embedding_width
+        self.patch_in = conv3(axes, patch_channels, widths[0], key=next(keys))
+        self.embedding = Embedding(embedding, io.condition.vector, key=next(keys))
+        entries, down, up, rescales = [], [], [], []
+        for i, channels in enumerate(config.channels):
+
+            def make(k: PRNGKeyArray, channels: int = channels) -> ConvBlock:
+                return ConvBlock(axes, channels, embedding, 0.0, key=k)
+
+            entries.append(SpatialEntry(io.condition, grid, channels, key=next(keys)))
+            down.append(Stack(make, config.blocks[i], remat=config.remat, key=next(keys)))
+            up.append(Stack(make, config.blocks[i], remat=config.remat, key=next(keys)))
+            factors = per_axis(config.factors[i] if config.factors else 2, axes, f"factors.{i}")
+            grid = divided(grid, factors, f"factors.{i}")
+            rescales.append(Rescale(channels, widths[i + 1], factors, key=next(keys)))
+        self.grid = grid
+        entries.append(SpatialEntry(io.condition, grid, config.width, key=next(keys)))
+        self.entries, self.down, self.up, self.rescales = tuple(entries), tuple(down), tuple(up), tuple(rescales)
+        self.position = 0.02 * jax.random.normal(next(keys), (math.prod(grid), config.width))
+
+        def make_middle(k: PRNGKeyArray) -> TransformerBlock:
+            return TransformerBlock(config.width, config.heads, grid, embedding, config.dropout, key=k)
+
+        self.middle = Stack(make_middle, config.depth, remat=config.remat, key=next(keys))
+        self.norm = eqx.nn.GroupNorm(1, widths[0])
+        self.modulation = Modulation(embedding, widths[0], 2, key=next(keys))
+        self.patch_out = zeroed(Pointwise(widths[0], patch_channels, key=next(keys)))
+
+    def __call__(
+        self, z_t: Float[Array, "c *space"], log_snr: Scalar, condition: Condition, *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "c *space"]:
+        embedding = self.embedding(log_snr, condition)
+        levels = len(self.down)
+        keys = keys_or_none(key, 2 * levels + 1)
+        h = self.patch_in(space_to_depth(z_t, self.patch))
+        skips = []
+        for i in range(levels):
+            h = self.down[i](self.entries[i](h, condition), embedding, key=keys[i])
+            h_a = self.rescales[i].down(h)
+            skips.append((h, h_a))
+            h = h_a
+        tokens = to_tokens(self.entries[-1](h, condition)) + self.position
+        h = to_grid(self.middle(tokens, embedding, key=keys[levels]), self.grid)
+        for i in reversed(range(levels)):
+            h_b, h_a = skips[i]
+            h = self.up[i](self.rescales[i].up(h, h_a, h_b), embedding, key=keys[levels + 1 + i])
+        scale, shift = self.modulation(embedding)
+        h = scale_shift(self.norm(h).astype(h.dtype), scale, shift)
+        return depth_to_space(self.patch_out(jax.nn.silu(h)), self.patch)
+
+
+class UViTConfig(Component):
+    """Residual U-ViT. Source: Hoogeboom et al. 2410.19324 (SiD2), §3; Heek et al. 2026, §4."""
+
+    type: Literal["ulzoo.uvit.v1"] = "ulzoo.uvit.v1"
+    channels: tuple[int, ...] = Field(min_length=1)
+    """Channels of the convolutional levels, finest first."""
+    blocks: tuple[int, ...] = Field(min_length=1)
+    """Residual blocks of each convolutional level, on the way down and again on the way up."""
+    width: int = Field(ge=8)
+    """Channels of the transformer at the coarsest level."""
+    depth: int = Field(ge=1)
+    """Transformer blocks at the coarsest level."""
+    heads: int = Field(default=4, ge=1)
+    """Attention heads; must divide `width` into even parts."""
+    patch: int | tuple[int, ...] = 2
+    """Edge of a patch in pixels, one number or one for each spatial axis."""
+    factors: tuple[int | tuple[int, ...], ...] | None = None
+    """Down-sampling below each convolutional level, one number or one for each spatial axis; 2 everywhere if null."""
+    embedding_width: int = Field(default=256, ge=8)
+    """Width of the embedding of log-SNR and vector condition."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout rate inside the transformer while training (SiD2: low-resolution levels only)."""
+    remat: bool = False
+    """Recompute a block's activations in the backward pass: less memory, a third more compute."""
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> UViTConfig:
+        if len(self.blocks) != len(self.channels):
+            raise ValueError(f"blocks has {len(self.blocks)} entries, but channels has {len(self.channels)}")
+        if self.factors is not None and len(self.factors) != len(self.channels):
+            raise ValueError(f"factors has {len(self.factors)} entries, but channels has {len(self.channels)}")
+        return self
+
+    def build(self, io: NetworkIO, *, key: PRNGKeyArray) -> UViT:
+        """Raises InterfaceError if patch, factors or heads do not divide what they must."""
+        return UViT(self, io, key=key)

@@ -1,0 +1,140 @@
+"""Multi-level vision transformer: the paper's base network (Heek et al. 2026, §4: channels 512, 1024, blocks 6, 16).
+
+Departs: the paper does not say where the outer level's blocks stand; here half of them (rounded up) come
+before the coarser level and the rest after it, with SiD2's residual skip between.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, PRNGKeyArray
+from pydantic import Field
+
+from ulzoo.components.layers.blocks import TransformerBlock, keys_or_none, layer_norm
+from ulzoo.components.layers.levels import Rescale
+from ulzoo.components.layers.linear import Pointwise, zeroed
+from ulzoo.components.layers.modulation import Embedding, Modulation
+from ulzoo.components.layers.space import depth_to_space, divided, per_axis, space_to_depth
+from ulzoo.components.layers.spatial import SpatialEntry
+from ulzoo.components.layers.stack import Stack
+from ulzoo.components.layers.tokens import to_grid, to_tokens
+from ulzoo.interfaces import AbstractDenoiser, Condition, NetworkIO, Scalar
+from ulzoo.spec import Component, SpecModel
+
+
+class Level(eqx.Module):
+    """Blocks of one resolution, before and after what lies below."""
+
+    position: Float[Array, "n d"]
+    before: Stack
+    after: Stack
+    grid: tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(
+        self, level: LevelConfig, grid: tuple[int, ...], embedding: int, *, last: bool, remat: bool, key: PRNGKeyArray
+    ) -> None:
+        def make(k: PRNGKeyArray) -> TransformerBlock:
+            return TransformerBlock(level.width, level.heads, grid, embedding, level.dropout, key=k)
+
+        k_position, k_before, k_after = jax.random.split(key, 3)
+        before = level.depth if last else (level.depth + 1) // 2
+        self.position = 0.02 * jax.random.normal(k_position, (math.prod(grid), level.width))
+        self.before = Stack(make, before, remat=remat, key=k_before)
+        self.after = Stack(make, level.depth - before, remat=remat, key=k_after)
+        self.grid = grid
+
+    def enter(self, x: Array, embedding: Array, key: PRNGKeyArray | None) -> Array:
+        return to_grid(self.before(to_tokens(x) + self.position, embedding, key=key), self.grid)
+
+    def leave(self, x: Array, embedding: Array, key: PRNGKeyArray | None) -> Array:
+        return to_grid(self.after(to_tokens(x), embedding, key=key), self.grid)
+
+
+class ViT2(AbstractDenoiser):
+    patch_in: Pointwise
+    embedding: Embedding
+    entries: tuple[SpatialEntry, ...]
+    levels: tuple[Level, ...]
+    rescales: tuple[Rescale, ...]
+    modulation: Modulation
+    patch_out: Pointwise
+    patch: tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(self, config: ViT2Config, io: NetworkIO, *, key: PRNGKeyArray) -> None:
+        axes, count = len(io.shape) - 1, len(config.levels)
+        keys = iter(jax.random.split(key, 4 + 3 * count))
+        self.patch = per_axis(config.patch, axes, "patch")
+        grid = divided(io.shape[1:], self.patch, "patch")
+        patch_channels = io.shape[0] * math.prod(self.patch)
+        embedding = config.embedding_width
+        self.patch_in = Pointwise(patch_channels, config.levels[0].width, key=next(keys))
+        self.embedding = Embedding(embedding, io.condition.vector, key=next(keys))
+        entries, levels, rescales = [], [], []
+        for i, level in enumerate(config.levels):
+            if i:
+                factors = per_axis(level.factor, axes, f"levels.{i}.factor")
+                grid = divided(grid, factors, f"levels.{i}.factor")
+                rescales.append(Rescale(config.levels[i - 1].width, level.width, factors, key=next(keys)))
+            entries.append(SpatialEntry(io.condition, grid, level.width, key=next(keys)))
+            levels.append(Level(level, grid, embedding, last=i == count - 1, remat=config.remat, key=next(keys)))
+        self.entries, self.levels, self.rescales = tuple(entries), tuple(levels), tuple(rescales)
+        self.modulation = Modulation(embedding, config.levels[0].width, 2, key=next(keys))
+        self.patch_out = zeroed(Pointwise(config.levels[0].width, patch_channels, key=next(keys)))
+
+    def __call__(
+        self, z_t: Float[Array, "c *space"], log_snr: Scalar, condition: Condition, *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "c *space"]:
+        embedding = self.embedding(log_snr, condition)
+        count = len(self.levels)
+        keys = keys_or_none(key, 2 * count)
+        h = self.patch_in(space_to_depth(z_t, self.patch))
+        skips = []
+        for i, level in enumerate(self.levels):
+            h = level.enter(self.entries[i](h, condition), embedding, keys[i])
+            if i < count - 1:
+                h_a = self.rescales[i].down(h)
+                skips.append((h, h_a))
+                h = h_a
+        for i in reversed(range(count - 1)):
+            h_b, h_a = skips[i]
+            h = self.levels[i].leave(self.rescales[i].up(h, h_a, h_b), embedding, keys[count + i])
+        scale, shift = self.modulation(embedding)
+        tokens = layer_norm(to_tokens(h)) * (1 + scale) + shift
+        return depth_to_space(self.patch_out(to_grid(tokens, self.levels[0].grid)), self.patch)
+
+
+class LevelConfig(SpecModel):
+    """One resolution of the multi-level transformer."""
+
+    width: int = Field(ge=8)
+    """Channels of the tokens at this level."""
+    depth: int = Field(ge=1)
+    """Transformer blocks at this level; outer levels put half before and half after the coarser ones."""
+    heads: int = Field(default=4, ge=1)
+    """Attention heads; must divide `width` into even parts."""
+    factor: int | tuple[int, ...] = 2
+    """Down-sampling from the level above (unused by the first), one number or one for each spatial axis."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout rate inside this level's blocks while training."""
+
+
+class ViT2Config(Component):
+    """Multi-level vision transformer. Source: Heek et al. 2026, §4 (base model); skips of 2410.19324."""
+
+    type: Literal["ulzoo.vit2.v1"] = "ulzoo.vit2.v1"
+    levels: tuple[LevelConfig, ...] = Field(min_length=1)
+    """Resolutions, finest first; the paper has two."""
+    patch: int | tuple[int, ...] = 1
+    """Edge of a patch at the finest level, one number or one for each spatial axis."""
+    embedding_width: int = Field(default=256, ge=8)
+    """Width of the embedding of log-SNR and vector condition."""
+    remat: bool = False
+    """Recompute a block's activations in the backward pass: less memory, a third more compute."""
+
+    def build(self, io: NetworkIO, *, key: PRNGKeyArray) -> ViT2:
+        """Raises InterfaceError if patch, factors or heads do not divide what they must."""
+        return ViT2(self, io, key=key)

@@ -1,0 +1,40 @@
+"""A standard normal prior: closed-form KL, optionally discounted (a VAE's prior; Heek et al. 2026, Table 5)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+from pydantic import Field
+
+from ulzoo.diffusion.rate import normal_kl
+from ulzoo.interfaces import AbstractPrior, PriorIO, RateTerms, Scalar
+from ulzoo.spec import Component
+
+
+class NormalPrior(AbstractPrior):
+    log_snr: float = eqx.field(static=True)
+    discount: float = eqx.field(static=True)
+    is_bound: bool = eqx.field(static=True)
+
+    def rate(
+        self, z_clean: Float[Array, "c *space"], t: Scalar, *, key: PRNGKeyArray, inference: bool = False
+    ) -> RateTerms:
+        kl = normal_kl(z_clean, self.log_snr).sum(0)
+        zeros = jnp.zeros_like(kl)
+        # The rate stays the whole KL; only the training loss is discounted.
+        penalty = (self.discount - 1.0) * kl.sum()
+        return RateTerms(zeros, kl, zeros, penalty, jnp.asarray(self.log_snr, jnp.float32))
+
+
+class NormalPriorConfig(Component):
+    """N(0, I) on the noisy latent z_0. Source: Kingma & Welling 1312.6114; Heek et al. 2026, Table 5."""
+
+    type: Literal["ulzoo.normal_prior.v1"] = "ulzoo.normal_prior.v1"
+    discount: float = Field(default=1.0, ge=0)
+    """Weight of the KL in the training loss; anything but 1 makes the objective a proxy (β-VAE)."""
+
+    def build(self, io: PriorIO, *, key: PRNGKeyArray | None = None) -> NormalPrior:
+        return NormalPrior(io.log_snr, self.discount, self.discount == 1.0)
