@@ -20,9 +20,9 @@ How to write a configuration (this is the whole idiom):
 - `default_component(name, **fields)` is the only way to give a component as default. It names, it imports
   nothing: it resolves when a configuration is made, through the registry of the spec being loaded, or, in
   Python, through the installed distributions. Components never import one another.
-- Sequences are `tuple[...]`, so that configurations stay hashable. Values are bounded by `Field(gt=…, le=…)`;
-  their text is a docstring under the field (or `description=`) and is the reference manual: give the unit.
-- Checks across fields: `@field_validator("later_field")` (mode "after", earlier fields in `info.data`) gives
+- Sequences are `tuple[...]`, so that configurations stay hashable. Values are bounded by `Field(gt=…)`. The
+  docstring under a field (or its `description=`) is the reference manual: name units.
+- Checks across fields: `@field_validator("later")` (mode "after", earlier fields in `info.data`) gives
   the most exact place in messages; `@model_validator(mode="after")` is fine too. Raise ValueError with a plain
   sentence that ends with the value found. No "before" and no "wrap" validators: they switch off the strict
   reading of text.

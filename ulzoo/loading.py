@@ -1,0 +1,94 @@
+"""From an entry point's target to the configuration class, and what can be wrong on the way."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+import traceback
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import get_args
+
+from ulzoo.errors import RegistryError
+from ulzoo.spec.component import Component
+
+
+def import_class(kind: str, name: str, target: str) -> type[Component]:
+    """The class at `module:Class`, checked to be the configuration of `name`.
+
+    Raises:
+        RegistryError: with cause, file and line when the import fails, or saying what the class lacks.
+    """
+    module, _, attributes = target.partition(":")
+    try:
+        found: object = importlib.import_module(module)
+        for attribute in attributes.split("."):
+            found = getattr(found, attribute)
+    except (Exception, SystemExit) as error:
+        # Whatever a stranger's module does on import must not end the listing of the others.
+        text = f"{type(error).__name__}: {error}\n    while importing {target}{_place(error)}"
+        raise RegistryError(text) from error
+    if fault := class_fault(kind, name, found):
+        raise RegistryError(f"{target} {fault}")
+    assert isinstance(found, type)
+    return found
+
+
+def class_fault(kind: str, name: str, cls: object) -> str | None:
+    """What keeps a class from being the configuration of `name`, or None."""
+    if not (isinstance(cls, type) and issubclass(cls, Component)):
+        return "is not a subclass of ulzoo.spec.Component"
+    field = cls.model_fields["type"]
+    if get_args(field.annotation) != (name,) or field.default != name:
+        return f"must declare type: Literal[{name!r}] = {name!r}"
+    needed = ("io", "open") if kind == "dataset" else ("build",)
+    absent = [method for method in needed if not callable(getattr(cls, method, None))]
+    return f"has no method {' and no '.join(absent)}" if absent else None
+
+
+def visible_fault(target: str) -> str | None:
+    """What is wrong with a target as far as can be seen without importing anything, or None."""
+    names = target.partition(":")[0].split(".")
+    path = None
+    spec: ModuleSpec | None = None
+    for depth in range(len(names)):
+        module = ".".join(names[: depth + 1])
+        spec = _spec(module, path)
+        if spec is None:
+            return f"no module named {module!r}"
+        path = spec.submodule_search_locations
+        if path is None and depth + 1 < len(names):
+            return f"{module!r} is not a package"
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    try:
+        ast.parse(Path(spec.origin).read_bytes(), spec.origin)
+    except SyntaxError as error:
+        return f"SyntaxError: {error.msg}{_place(error)}"
+    except (OSError, ValueError) as error:
+        return f"unreadable {spec.origin}: {error}"
+    return None
+
+
+def _spec(module: str, path: object) -> ModuleSpec | None:
+    # `importlib.util.find_spec` would import the parent packages.
+    if module in sys.modules and (known := sys.modules[module].__spec__) is not None:
+        return known
+    for finder in sys.meta_path:
+        if spec := finder.find_spec(module, path):  # type: ignore[arg-type]
+            return spec
+    return None
+
+
+def _place(error: BaseException) -> str:
+    """` at file:line` of the plugin's own line that failed."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" at {error.filename}:{error.lineno}"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename not in (__file__, importlib.__file__)
+        and not frame.filename.startswith("<frozen importlib")
+    ]
+    return f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
