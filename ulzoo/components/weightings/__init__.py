@@ -1,0 +1,1 @@
+"""Built-in weightings, one a file."""
