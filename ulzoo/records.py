@@ -1,0 +1,141 @@
+"""Measured numbers with all that is needed to compare them, and the file that holds them, one a line."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+from ulzoo.atomic import write_atomic
+from ulzoo.errors import RunError
+
+
+@dataclass(frozen=True)
+class Record:
+    """One number.
+
+    Attributes:
+        step: optimiser steps taken by the stage when it was measured.
+        stage: "stage1", "stage2" or what else produced it.
+        name: such as `stage1/held_out/bits_per_pixel`.
+        value: may be infinite or NaN.
+        unit: such as "nats", "bits/pixel", "dB", "1" (a ratio).
+        protocol: how it was measured (data, N, seed, sampler and steps, EMA, dtype), JSON data; two values
+            are comparable if their protocols are equal.
+        interval: low and high end of a confidence interval, its level in the protocol.
+    """
+
+    step: int
+    stage: str
+    name: str
+    value: float
+    unit: str
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    interval: tuple[float, float] | None = None
+
+
+def record_line(record: Record) -> str:
+    """JSON and a newline. JSON has no infinities: they and NaN are the strings "inf", "-inf", "nan"."""
+    data: dict[str, Any] = {
+        "step": int(record.step),
+        "stage": record.stage,
+        "name": record.name,
+        "value": _to_json(record.value),
+        "unit": record.unit,
+        "protocol": dict(record.protocol),
+    }
+    if record.interval is not None:
+        data["interval"] = [_to_json(end) for end in record.interval]
+    return json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def parse_record(line: str) -> Record:
+    """Inverse of `record_line`. Raises ValueError, saying why, for anything else."""
+    data = json.loads(line)
+    if not isinstance(data, dict):
+        raise ValueError("not a table")
+    try:
+        step, stage, name = data.pop("step"), data.pop("stage"), data.pop("name")
+        value, unit, protocol = data.pop("value"), data.pop("unit"), data.pop("protocol")
+        interval = data.pop("interval", None)
+    except KeyError as error:
+        raise ValueError(f"no {error}") from None
+    if data:
+        raise ValueError(f"unknown entries {sorted(data)}")
+    if not isinstance(protocol, dict) or not all(isinstance(text, str) for text in (stage, name, unit)):
+        raise ValueError("stage, name and unit must be text and protocol a table")
+    if not isinstance(step, int) or isinstance(step, bool):
+        raise ValueError(f"step must be a whole number, got {step!r}")
+    if interval is not None:
+        if not isinstance(interval, list) or len(interval) != 2:
+            raise ValueError(f"interval must be two numbers, got {interval!r}")
+        interval = (_from_json(interval[0]), _from_json(interval[1]))
+    return Record(step, stage, name, _from_json(value), unit, protocol, interval)
+
+
+class MetricsFile:
+    """A run's metrics.jsonl: every write is flushed; a line cut short by a crash is never read nor continued."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: TextIOWrapper | None = None
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Writes records at the end, one line each; makes the file if need be."""
+        if self._file is None:
+            # Half a line, left by a process that was killed, must not swallow the first of ours.
+            self._rewrite(self._complete_lines())
+            self._file = self.path.open("a", encoding="utf-8")
+        self._file.write("".join(record_line(record) for record in records))
+        self._file.flush()
+
+    def records(self) -> list[Record]:
+        """All records, in order. Raises RunError, naming the line, if a complete line is not a record."""
+        return [self._parsed(number, line) for number, line in enumerate(self._complete_lines(), start=1)]
+
+    def truncate_after(self, stage: str, step: int) -> None:
+        """Drops records of `stage` beyond `step`. Raises RunError as `records` does, dropping nothing then."""
+        self.close()
+        kept = []
+        for number, line in enumerate(self._complete_lines(), start=1):
+            record = self._parsed(number, line)
+            if record.stage != stage or record.step <= step:
+                kept.append(line)
+        self._rewrite(kept)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _complete_lines(self) -> list[str]:
+        if not self.path.exists():
+            return []
+        # Bytes that a crash cut in the middle of a letter are in the line that is dropped.
+        return [f"{line}\n" for line in self.path.read_bytes().decode(errors="replace").split("\n")[:-1]]
+
+    def _rewrite(self, lines: list[str]) -> None:
+        text = "".join(lines)
+        if not self.path.exists() or self.path.stat().st_size != len(text.encode()):
+            write_atomic(self.path, text)
+
+    def _parsed(self, number: int, line: str) -> Record:
+        try:
+            return parse_record(line)
+        except ValueError as error:
+            raise RunError(f"{self.path}:{number}: not a record: {error}") from error
+
+
+def _to_json(value: float) -> float | str:
+    value = float(value)
+    return value if math.isfinite(value) else str(value)
+
+
+def _from_json(value: Any) -> float:
+    if isinstance(value, bool) or not (isinstance(value, int | float) or value in ("inf", "-inf", "nan")):
+        raise ValueError(f"not a number: {value!r}")
+    return float(value)

@@ -1,0 +1,287 @@
+"""The run directory: the one place that knows its files.
+
+spec.yaml        the spec as given, byte for byte
+resolved.yaml    the spec with every default written out
+manifest.json    versions, spec hash, components, hardware, command, start time
+metrics.jsonl    one record a line (`ulzoo.records`)
+status.json      which parts are finished
+checkpoints/     stage1, stage2
+samples/
+.lock            held by the process that writes
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from io import TextIOWrapper
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ulzoo.atomic import write_atomic
+from ulzoo.environment import environment
+from ulzoo.errors import RunError
+from ulzoo.records import MetricsFile, Record
+
+_WRITTEN_AT_CREATION = ("spec.yaml", "resolved.yaml", "manifest.json")
+
+
+class Run:
+    """An open run directory. Made by `Run.create` or `Run.open`; a context manager.
+
+    Attributes:
+        directory: where it is.
+        writable: whether this object holds the run's lock; without it nothing is written but samples.
+    """
+
+    def __init__(self, directory: Path, lock: TextIOWrapper | None) -> None:
+        self.directory = directory
+        self._lock = lock
+        self._metrics = MetricsFile(directory / "metrics.jsonl")
+
+    @classmethod
+    def create(
+        cls,
+        directory: str | Path | None,
+        *,
+        name: str,
+        spec_text: str,
+        resolved_text: str,
+        spec_hash: str,
+        components: Mapping[str, str],
+        devices: Sequence[str] = (),
+        command: Sequence[str] = (),
+        root: str | Path = "runs",
+        now: datetime | None = None,
+    ) -> Run:
+        """Makes a run directory and takes its lock.
+
+        Args:
+            directory: absent or empty; None means `<root>/<date>-<time>-<name>`, made unique.
+            name: of the spec, for that folder's name.
+            spec_text: as given, kept verbatim.
+            resolved_text: with defaults written out.
+            spec_hash: the canonical hash of the resolved spec: the experiment's identity.
+            components: component name → distribution and version that it came from.
+            devices: what the arrays live on, such as ("cpu:0",).
+            command: the command line, `sys.argv` usually.
+            now: for the folder's name and the manifest; the present by default.
+
+        Raises:
+            RunError: the directory is taken or cannot be made.
+        """
+        started = (now or datetime.now().astimezone()).astimezone()
+        try:
+            path = _fresh(Path(root), started, name) if directory is None else Path(directory)
+            path.mkdir(parents=True, exist_ok=True)
+            lock = _take_lock(path)
+        except OSError as error:
+            place = directory or root
+            raise RunError(f"{place}: cannot make a run directory: {error.strerror or error}") from error
+        run = cls(path, lock)
+        try:
+            _refuse_taken(path)
+            for folder in (run.samples, run.checkpoints(1), run.checkpoints(2)):
+                folder.mkdir(parents=True)
+            write_atomic(path / "spec.yaml", spec_text)
+            write_atomic(path / "resolved.yaml", resolved_text)
+            manifest = {
+                **environment(devices=devices, command=command),
+                "started": started.astimezone(UTC).isoformat(timespec="seconds"),
+                "spec_hash": spec_hash,
+                "components": dict(components),
+            }
+            # Last: a directory without it was never a run.
+            write_atomic(path / "manifest.json", _json(manifest))
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    @classmethod
+    def open(cls, directory: str | Path, *, write: bool = False) -> Run:
+        """Opens a run directory that is there.
+
+        Args:
+            write: take the lock, to continue the run or to add to its metrics; without it any number of
+                processes may read, also beside one that writes.
+
+        Raises:
+            RunError: it is missing or incomplete, or, with `write`, in use by another process.
+        """
+        path = Path(directory)
+        if not path.is_dir():
+            raise RunError(f"{path}: no such run directory")
+        missing = [name for name in _WRITTEN_AT_CREATION if not (path / name).is_file()]
+        if missing:
+            raise RunError(f"{path}: not a run directory: {', '.join(missing)} missing")
+        try:
+            lock = _take_lock(path) if write else None
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error
+        run = cls(path, lock)
+        try:
+            run.manifest()
+            run.finished()
+        except RunError:
+            run.close()
+            raise
+        return run
+
+    @property
+    def writable(self) -> bool:
+        return self._lock is not None
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the files and gives the lock back."""
+        self._metrics.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    # ---- places ---------------------------------------------------------------------------------
+
+    @property
+    def spec_path(self) -> Path:
+        return self.directory / "spec.yaml"
+
+    @property
+    def resolved_path(self) -> Path:
+        return self.directory / "resolved.yaml"
+
+    @property
+    def samples(self) -> Path:
+        return self.directory / "samples"
+
+    def checkpoints(self, stage: int) -> Path:
+        """Folder of the checkpoints of stage 1 or 2."""
+        return self.directory / "checkpoints" / f"stage{stage}"
+
+    def manifest(self) -> dict[str, Any]:
+        """What `create` wrote into manifest.json. Raises RunError if it is damaged."""
+        return _read_json(self.directory / "manifest.json")
+
+    # ---- metrics --------------------------------------------------------------------------------
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Appends records to metrics.jsonl, one line each, and flushes.
+
+        Raises:
+            RunError: the run is open for reading only.
+        """
+        self._require_lock()
+        self._metrics.append(records)
+
+    def records(self) -> list[Record]:
+        """All records, in order, but half a line at the end. Raises RunError if a line is not a record."""
+        return self._metrics.records()
+
+    def truncate_after(self, stage: str, step: int) -> None:
+        """Forgets the records of `stage` of later steps than `step`, and half a line at the end.
+
+        A resumed stage writes them again; without this they would be there twice.
+
+        Raises:
+            RunError: the run is open for reading only, or a line is not a record.
+        """
+        self._require_lock()
+        self._metrics.truncate_after(stage, step)
+
+    # ---- status ---------------------------------------------------------------------------------
+
+    def finished(self) -> tuple[str, ...]:
+        """Parts that `mark_finished` was told of, in order. Raises RunError if status.json is damaged."""
+        path = self.directory / "status.json"
+        if not path.exists():
+            return ()
+        parts = _read_json(path).get("finished")
+        if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+            raise RunError(f"{path}: damaged: no list of finished parts")
+        return tuple(parts)
+
+    def mark_finished(self, part: str) -> None:
+        """Notes, atomically, that a part such as "stage1" needs no more work; once is enough.
+
+        Raises:
+            RunError: the run is open for reading only.
+        """
+        self._require_lock()
+        parts = self.finished()
+        if part not in parts:
+            write_atomic(self.directory / "status.json", _json({"finished": [*parts, part]}))
+
+    def _require_lock(self) -> None:
+        if not self.writable:
+            raise RunError(f"{self.directory}: opened for reading only")
+
+
+def _fresh(root: Path, started: datetime, name: str) -> Path:
+    """Makes a folder with a name of its own."""
+    root.mkdir(parents=True, exist_ok=True)
+    label = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
+    stem = f"{started:%Y%m%d-%H%M%S}-{label}"
+    count = 1
+    while True:
+        path = root / (stem if count == 1 else f"{stem}-{count}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            count += 1
+        else:
+            return path
+
+
+def _refuse_taken(path: Path) -> None:
+    if (path / "manifest.json").exists():
+        raise RunError(
+            f"{path}: there is a run in this directory already\n"
+            f"    continue it with --resume {path}, or choose another directory with --out"
+        )
+    if any(entry.name != ".lock" for entry in path.iterdir()):
+        raise RunError(f"{path}: the directory is not empty\n    choose another directory with --out")
+
+
+def _take_lock(path: Path) -> TextIOWrapper:
+    """The open lock file; the lock ends with it, or with the process, however that ends."""
+    file = (path / ".lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        file.close()
+        raise RunError(f"{path}: in use by another process (process id {owner})") from None
+    except BaseException:
+        file.close()
+        raise
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: damaged: {error}") from error
+    if not isinstance(data, dict):
+        raise RunError(f"{path}: damaged: not a table")
+    return data
