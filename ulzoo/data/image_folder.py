@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from ulzoo.errors import DataError
 from ulzoo.spec.component import Component
@@ -61,13 +61,19 @@ class ImageFolderConfig(Component):
     """What to do with a damaged file: stop and name it, or take the next picture in its place and count
     it."""
 
-    @model_validator(mode="after")
-    def _no_idle_field(self) -> ImageFolderConfig:
-        if self.heldout_root is not None and self.heldout_fraction is not None:
-            raise ValueError("heldout_root and heldout_fraction exclude each other")
-        if self.classes is not None and self.labels == "none":
-            raise ValueError("classes has no meaning with labels: none")
-        return self
+    @field_validator("heldout_fraction")
+    @classmethod
+    def _one_way_to_hold_out(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and info.data.get("heldout_root") is not None:
+            raise ValueError(f"must not be given beside heldout_root, got {value}")
+        return value
+
+    @field_validator("labels")
+    @classmethod
+    def _no_idle_classes(cls, value: str, info: ValidationInfo) -> str:
+        if value == "none" and info.data.get("classes") is not None:
+            raise ValueError(f"must be folder when classes is given, got {value!r}")
+        return value
 
     @property
     def height_width(self) -> tuple[int, int]:
