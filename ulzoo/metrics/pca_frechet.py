@@ -1,0 +1,95 @@
+"""Distance between the distribution of samples and that of real images, in a feature space anyone can
+rebuild."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from ulzoo.errors import InterfaceError
+from ulzoo.spec.component import Component
+
+if TYPE_CHECKING:
+    from ulzoo.interfaces import DataIO
+    from ulzoo.metrics.base import Evaluation, Metric, Record
+
+
+class PCAFrechetConfig(Component):
+    """Fréchet distance between samples and real images on principal components fitted to training images."""
+
+    type: Literal["ulzoo.pca_frechet.v1"] = "ulzoo.pca_frechet.v1"
+    stage: ClassVar[int] = 2
+
+    split: Literal["train", "heldout"] = "heldout"
+    """The real images that samples are compared with."""
+
+    count: int = Field(default=1000, ge=2)
+    """Samples."""
+
+    seed: int = Field(default=0, ge=0)
+    """Of the samples."""
+
+    components: int = Field(default=32, gt=0)
+    """Principal components."""
+
+    train_count: int | None = Field(default=10_000, ge=2)
+    """At most this many training images for the components and for the comparison with real data; null for
+    all. They are held in memory, 8 bytes a value."""
+
+    real_count: int | None = Field(default=10_000, ge=2)
+    """At most this many real images of the split, spread evenly; null for all."""
+
+    def build(self, io: DataIO | None = None, *, key: object = None) -> Metric:
+        """A function of an evaluation to one record.
+
+        Raises:
+            InterfaceError: more components than an image has values.
+        """
+        if io is not None and self.components > math.prod(io.shape):
+            raise InterfaceError(
+                f"{self.components} components of images with {math.prod(io.shape)} values {io.shape}",
+                "components",
+            )
+        return partial(measure, self)
+
+
+def measure(config: PCAFrechetConfig, evaluation: Evaluation) -> list[Record]:
+    """One record, `pca_frechet`, in squared pixel values (black 0, white 1).
+
+    `extra` gives the same distance from the training images to the split, all of them whatever the number of
+    samples, and the ratio of the two, None when the training images are the split. A distance of few images
+    is biased upwards, about as 1/n: fewer samples than training images make the ratio larger, not smaller.
+    """
+    from ulzoo.metrics.base import Record
+    from ulzoo.metrics.features import fit_pca
+    from ulzoo.metrics.frechet import fit_gaussian, frechet_distance
+
+    train, _ = evaluation.images("train", config.train_count)
+    real, _ = evaluation.images(config.split, config.real_count)
+    pca = fit_pca(train, config.components)
+    samples, _, how = evaluation.samples(config.count, config.seed)
+    reference = fit_gaussian(pca(real))
+    distance = frechet_distance(*fit_gaussian(pca(samples)), *reference)
+    train_distance = frechet_distance(*fit_gaussian(pca(train)), *reference)
+    protocol = {
+        **evaluation.protocol,
+        **how,
+        "split": config.split,
+        "samples": len(samples),
+        "real_images": len(real),
+        "train_images": len(train),
+        "seed": config.seed,
+        "features": f"{config.components} principal components of the training images, pixels in [0, 1], float64",
+        "comparable": "only within this protocol; not an FID",
+    }
+    extra = {
+        "train_distance": train_distance,
+        "ratio": distance / train_distance if config.split != "train" and train_distance > 0 else None,
+        "explained_variance": pca.explained,
+    }
+    return [
+        Record(f"stage2/{config.split}/pca_frechet", distance, "squared pixel value", protocol, None, extra)
+    ]

@@ -1,0 +1,90 @@
+"""Peak signal-to-noise ratio of reconstructions."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from ulzoo.spec.component import Component, ComponentOf
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ulzoo.interfaces import DataIO
+    from ulzoo.metrics.base import Evaluation, Metric, Record
+
+PEAK = 255
+CAP = 100.0  # dB; JSON has no infinity, and an exact image must not outweigh all others in the mean
+
+
+class PSNRConfig(Component):
+    """Mean over images of the PSNR of reconstructions, uint8 against uint8, peak 255, with a bootstrap
+    interval."""
+
+    type: Literal["ulzoo.psnr.v1"] = "ulzoo.psnr.v1"
+    stage: ClassVar[int] = 1
+
+    split: Literal["train", "heldout"] = "heldout"
+    """Whose images."""
+
+    count: int | None = Field(default=1000, gt=0)
+    """At most this many images, spread evenly over the split; null for all."""
+
+    seed: int = Field(default=0, ge=0)
+    """Of the latent noise, the decoder's sampler and the bootstrap."""
+
+    sampler: Annotated[Component, ComponentOf("sampler")] | None = None
+    """Sampler of the decoder; null for the one of the spec's sample section."""
+
+    def build(self, io: DataIO | None = None, *, key: object = None) -> Metric:
+        """A function of an evaluation to one record."""
+        return partial(measure, self)
+
+
+def measure(config: PSNRConfig, evaluation: Evaluation) -> list[Record]:
+    """One record, `psnr`, in dB; `extra` gives the PSNR of the mean squared error and the number of exact
+    images."""
+    from ulzoo.diffusion.accounting import bootstrap_interval
+    from ulzoo.metrics.base import Record
+
+    originals, images, how = evaluation.reconstructions(
+        config.split, config.count, config.seed, config.sampler
+    )
+    errors = mean_squared_errors(originals, images)
+    ratios = psnr(errors)
+    protocol = {
+        **evaluation.protocol,
+        **how,
+        "split": config.split,
+        "images": len(errors),
+        "seed": config.seed,
+        "peak": PEAK,
+        "cap_db": CAP,
+        "interval": "95 %, bootstrap over images",
+    }
+    extra = {"psnr_of_mean_squared_error": psnr(errors.mean()), "exact_images": int((errors == 0).sum())}
+    interval = bootstrap_interval(ratios[:, None], seed=config.seed)
+    return [Record(f"stage1/{config.split}/psnr", float(ratios.mean()), "dB", protocol, interval, extra)]
+
+
+def mean_squared_errors(originals: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Squared error of each image (or clip), mean over its values; uint8 (n, …) twice → float64 (n,)."""
+    import numpy as np
+
+    if originals.shape != images.shape or originals.dtype != np.uint8 or images.dtype != np.uint8:
+        raise ValueError(
+            "PSNR compares uint8 arrays of one shape, got "
+            f"{originals.dtype} {originals.shape} and {images.dtype} {images.shape}"
+        )
+    # One image at a time: float64 copies of a whole split would need eight times its memory.
+    pairs = zip(originals, images, strict=True)
+    return np.array([np.square(one.astype(np.float64) - other).mean() for one, other in pairs])
+
+
+def psnr(errors: np.ndarray) -> np.ndarray:
+    """10 log₁₀(255² / error) in dB, at most `CAP`."""
+    import numpy as np
+
+    return 10 * np.log10(PEAK**2 / np.maximum(errors, PEAK**2 * 10 ** (-CAP / 10)))
