@@ -1,8 +1,7 @@
 """FLOPs and parameters of a function, counted on abstract values: nothing is allocated or compiled.
 
-Counted are matrix products and convolutions, as papers do (Heek et al. 2026: linear projections and attention):
-a product of m×k and k×n is 2·m·n·k. A compiler's own count would take a scanned block once, however often it
-runs.
+Counted are matrix products and convolutions (Heek et al. 2026: linear projections and attention); a product
+of m×k and k×n is 2·m·n·k. A compiler's own count would take a scanned block once, however often it runs.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ def _equation_flops(equation: jex.JaxprEqn) -> int:
         case _ if name in _UNCOUNTABLE:
             raise ValueError(f"cannot count the FLOPs of {name}")
     # Every other primitive that holds programs (jit, remat, custom derivatives, …) runs the one that
-    # multiplies once. custom_vjp and custom_jvp hold their derivative as Python functions, which are not seen here.
+    # multiplies once. Custom derivatives are Python functions, which are not seen here.
     nested = [flops for flops in map(_program_flops, _programs(equation.params.values())) if flops]
     if not nested:
         return 0
@@ -79,7 +78,7 @@ def _equation_flops(equation: jex.JaxprEqn) -> int:
             return nested[0] * int(equation.params["length"])
         case "shard_map":
             mesh = equation.params["mesh"]
-            return nested[0] * math.prod(mesh.shape[axis] for axis in equation.params["manual_axes"])
+            return nested[0] * math.prod(mesh.shape[axis] for axis in equation.params["newly_manual_axes"])
     return nested[0]
 
 

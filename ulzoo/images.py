@@ -1,4 +1,4 @@
-"""Pictures in and out: uint8 arrays, channels last: (h, w, c) with 1, 3 or 4 channels, or clips (t, h, w, c)."""
+"""Pictures in and out: uint8, channels last: images (h, w, c) with 1, 3 or 4 channels, clips (t, h, w, c)."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def parse_record(line: str) -> Record:
 
 
 class MetricsFile:
-    """A run's metrics.jsonl: every write is flushed; a line cut short by a crash is never read nor continued."""
+    """A run's metrics.jsonl: writes are flushed; a line cut short by a crash is dropped, not continued."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -98,7 +98,7 @@ class MetricsFile:
         return [self._parsed(number, line) for number, line in enumerate(self._complete_lines(), start=1)]
 
     def truncate_after(self, stage: str, step: int) -> None:
-        """Drops records of `stage` beyond `step`. Raises RunError as `records` does, dropping nothing then."""
+        """Drops records of `stage` beyond `step`. Raises RunError as `records` does, before dropping any."""
         self.close()
         kept = []
         for number, line in enumerate(self._complete_lines(), start=1):

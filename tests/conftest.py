@@ -1,0 +1,26 @@
+"""Settings of all tests, made before JAX is imported: CPU, strict, and programs compiled once per session."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+# Raw uint32 keys are refused: a key that is used as data is found here and nowhere else.
+os.environ["JAX_LEGACY_PRNG_KEY"] = "error"
+
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    # Tests that start or kill processes compile the same programs in each of them. The folder is this
+    # session's own: compiled CPU code is only safe on the machine and version that it was compiled by.
+    _cache = tempfile.mkdtemp(prefix="ulzoo-jax-cache-")
+    atexit.register(shutil.rmtree, _cache, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+
+from hypothesis import settings
+
+# The same examples every time, and no deadline: the first example pays for compilation.
+settings.register_profile("ulzoo", deadline=None, derandomize=True, database=None)
+settings.load_profile("ulzoo")
