@@ -30,7 +30,7 @@ class Record:
     Attributes:
         name: `stage<n>/<split>/<metric>`.
         value: finite.
-        unit: such as "bit/pixel"; "1" for ratios.
+        unit: such as "bits/pixel"; "1" for ratios.
         protocol: how it was measured; two numbers may be compared when their protocols agree.
         interval: 95 % confidence interval, or None.
         extra: further numbers, such as a split of the value.

@@ -60,7 +60,7 @@ def measure(config: BitsPerPixelConfig, evaluation: Evaluation) -> list[Record]:
 
     table = evaluation.rates(config.split, config.count, config.times, config.seed)
     prefix = f"stage{config.stage}/{config.split}"
-    if not np.isfinite(table.nats).all():
+    if not all(np.isfinite(part).all() for part in (table.nats, table.diffusion, table.log_snr, table.maps)):
         raise UlzooError(f"{prefix}/bits_per_pixel: the model gives rates that are not finite")
     rates = account(
         table.nats,
@@ -93,10 +93,10 @@ def measure(config: BitsPerPixelConfig, evaluation: Evaluation) -> list[Record]:
     }
     records = []
     for name, unit, estimate, extra in (
-        ("bits_per_pixel", "bit/pixel", rates.bits_per_pixel, split),
-        ("nats", "nat/image", rates.nats, {}),
-        ("bits_per_latent_dim", "bit/dimension", rates.bits_per_latent_dim, {}),
-        ("bytes_per_image", "byte/image", rates.bytes_per_image, {}),
+        ("bits_per_pixel", "bits/pixel", rates.bits_per_pixel, split),
+        ("nats", "nats", rates.nats, {}),
+        ("bits_per_latent_dim", "bits/dimension", rates.bits_per_latent_dim, {}),
+        ("bytes_per_image", "bytes", rates.bytes_per_image, {}),
     ):
         records.append(Record(f"{prefix}/{name}", estimate.value, unit, protocol, estimate.interval, extra))
     return records

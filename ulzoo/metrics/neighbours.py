@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
+from ulzoo.errors import DataError
 from ulzoo.metrics.features import PCA, fit_pca
 
 
@@ -40,10 +41,9 @@ def fit_neighbours(images: np.ndarray, labels: np.ndarray, *, components: int, n
     """Index uint8 images (n, …) with labels (n,).
 
     Raises:
-        DataError: the images span fewer than `components` dimensions.
-        ValueError: more neighbours than images.
+        DataError: the images span fewer than `components` dimensions, or are fewer than `neighbours`.
     """
     if neighbours > len(images):
-        raise ValueError(f"{neighbours} neighbours asked of {len(images)} images")
+        raise DataError(f"{neighbours} neighbours asked of {len(images)} images")
     pca = fit_pca(images, components)
     return Neighbours(pca=pca, tree=cKDTree(pca(images)), labels=labels, k=neighbours)

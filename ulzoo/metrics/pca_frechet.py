@@ -82,7 +82,7 @@ def measure(config: PCAFrechetConfig, evaluation: Evaluation) -> list[Record]:
         "real_images": len(real),
         "train_images": len(train),
         "seed": config.seed,
-        "features": f"{config.components} principal components of the training images, pixels in [0, 1], float64",
+        "features": f"{config.components} principal components of training images, pixels 0 to 1, float64",
         "comparable": "only within this protocol; not an FID",
     }
     extra = {
