@@ -181,6 +181,15 @@ class Registry:
                 raise RegistryError(text) from error.__cause__
         return self._classes[entry]
 
+    def provenance(self, kind: str, component: Component) -> Entry:
+        """Where a configuration in use comes from; one whose class no distribution declares is `local`."""
+        cls, name = type(component), component.type.rpartition("::")[2]
+        target = f"{cls.__module__}:{cls.__qualname__}"
+        for entry in self.entries(kind):
+            if entry.name == name and entry.target == target:
+                return entry
+        return Entry(kind, name, target, LOCAL, "")
+
     def status(self, *, load: bool = False) -> tuple[Status, ...]:
         """One row per entry.
 

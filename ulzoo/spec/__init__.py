@@ -1,3 +1,31 @@
-from ulzoo.spec.component import Component, ComponentOf, SpecModel, default_component
+"""Specs: YAML text → plain data with marks → checked models. Imports neither JAX nor NumPy."""
 
-__all__ = ["Component", "ComponentOf", "SpecModel", "default_component"]
+from ulzoo.spec.component import Component, ComponentOf, SpecModel, default_component
+from ulzoo.spec.dump import dump_yaml, resolved, spec_hash
+from ulzoo.spec.load import check_structure, load_spec, parse_spec, problem_at, spec_where
+from ulzoo.spec.model import Guidance, Latent, Parallel, Sample, Spec, Stage1, Stage2
+from ulzoo.spec.uses import Use, uses
+
+__all__ = [
+    "Component",
+    "ComponentOf",
+    "Guidance",
+    "Latent",
+    "Parallel",
+    "Sample",
+    "Spec",
+    "SpecModel",
+    "Stage1",
+    "Stage2",
+    "Use",
+    "check_structure",
+    "default_component",
+    "dump_yaml",
+    "load_spec",
+    "parse_spec",
+    "problem_at",
+    "resolved",
+    "spec_hash",
+    "spec_where",
+    "uses",
+]

@@ -22,10 +22,10 @@ How to write a configuration (this is the whole idiom):
   Python, through the installed distributions. Components never import one another.
 - Sequences are `tuple[...]`, so that configurations stay hashable. Values are bounded by `Field(gt=…)`. The
   docstring under a field (or its `description=`) is the reference manual: name units.
-- Checks across fields: `@field_validator("later")` (mode "after", earlier fields in `info.data`) gives
-  the most exact place in messages; `@model_validator(mode="after")` is fine too. Raise ValueError with a plain
-  sentence that ends with the value found. No "before" and no "wrap" validators: they switch off the strict
-  reading of text.
+- Checks across fields: `@field_validator("later")` (mode "after", earlier fields in `info.data`) gives the
+  most exact place in messages, but does not run on a default; `@model_validator(mode="after")` does. Raise
+  ValueError with a plain sentence that ends with the value found. No "before" and no "wrap" validators: they
+  switch off the strict reading of text.
 """
 
 from __future__ import annotations

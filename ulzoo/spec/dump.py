@@ -1,0 +1,78 @@
+"""From a `Spec` back to plain data, YAML and a hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import yaml
+
+from ulzoo.spec.model import Spec
+from ulzoo.spec.text import plain
+
+NOT_IN_HASH = ("name", "sample", "evaluate", "parallel")
+NOT_IN_HASH_OF_A_STAGE = ("log_every", "checkpoint_every")
+
+
+def resolved(spec: Spec) -> dict[str, Any]:
+    """Plain data of a spec, all defaults written out; `parse_spec(dump_yaml(spec))` gives an equal spec."""
+    # Without warnings: a name written `distribution::name` is not the class's own Literal.
+    return spec.model_dump(mode="json", warnings=False)
+
+
+def dump_yaml(spec: Spec) -> str:
+    """`resolved(spec)` as YAML text in the spec's order of fields."""
+    return yaml.dump(
+        resolved(spec),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=110,
+        default_flow_style=None,
+    )
+
+
+def spec_hash(spec: Spec) -> str:
+    """SHA-256 (hex) of what defines the trained weights: data, components, latent, stages, seed, precision.
+
+    Left out, so that it is the same for a run that is resumed, renamed, sampled or measured in another way or
+    on other devices: `name`, `sample`, `evaluate`, `parallel`, and each stage's `log_every` and
+    `checkpoint_every`. It is taken over canonical JSON: keys sorted, 1.0 written as 1, components named
+    without distribution.
+    """
+    data = {key: value for key, value in resolved(spec).items() if key not in NOT_IN_HASH}
+    for stage in ("stage1", "stage2"):
+        if data[stage] is not None:
+            data[stage] = {k: v for k, v in data[stage].items() if k not in NOT_IN_HASH_OF_A_STAGE}
+    text = json.dumps(_canonical(data), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, dict):
+        value = {key: _canonical(part) for key, part in value.items()}
+        if isinstance(value.get("type"), str):
+            value["type"] = value["type"].rpartition("::")[2]
+        return value
+    if isinstance(value, list):
+        return [_canonical(part) for part in value]
+    # Beyond 2**53 an integer would no longer be the same number as the float.
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that YAML 1.2 would read as something else (PyYAML knows 1.1 only); writes no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+    style = None if isinstance(plain(value), str) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)

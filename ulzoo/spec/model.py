@@ -1,0 +1,187 @@
+"""The spec: everything that defines an experiment, as data."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
+
+from ulzoo.spec.component import Component, ComponentOf, SpecModel, default_component
+from ulzoo.spec.text import Document
+
+
+class Latent(SpecModel):
+    """The latent's noise: one number for encoder, prior, decoder and base model (Heek et al. 2026, §3)."""
+
+    log_snr: float = Field(default=5.0, gt=0, le=20)
+    """λ_z(0), natural log of α²/σ² of the noisy latent z_0 that the decoder sees: the prior's least noise."""
+
+    noise: Literal["fixed", "learned"] = "fixed"
+    """`fixed`: the encoder gives z_clean alone; `learned`: a log-variance too (the paper's ablation D)."""
+
+
+class Stage(SpecModel):
+    """What both training stages have."""
+
+    steps: int = Field(gt=0)
+    """Optimiser steps."""
+
+    batch_size: int = Field(gt=0)
+    """Examples per step, over all devices."""
+
+    optimizer: Annotated[Component, ComponentOf("optimizer")] = default_component("ulzoo.adam.v1")
+    """Update rule and learning rate."""
+
+    ema: float = Field(default=0.9999, ge=0, lt=1)
+    """Decay per step of the averaged weights, which evaluation, sampling and stage 2 use; 0: no averaging."""
+
+    log_every: int = Field(default=50, gt=0)
+    """Steps between training records."""
+
+    checkpoint_every: int | None = Field(default=None, gt=0)
+    """Steps between checkpoints; null: only at the end of the stage."""
+
+
+class Stage1(Stage):
+    """Training of encoder, prior and decoder together (Heek et al. 2026, Algorithm 1)."""
+
+    rate_warmup_steps: int = Field(default=0, ge=0)
+    """Steps over which the rate's weight in the loss rises from 0 to 1; until then the loss is a proxy."""
+
+    @field_validator("rate_warmup_steps")
+    @classmethod
+    def _within_steps(cls, value: int, info: ValidationInfo) -> int:
+        steps = info.data.get("steps")
+        if steps is not None and value > steps:
+            raise ValueError(f"must be at most steps = {steps}, got {value}")
+        return value
+
+
+class Stage2(Stage):
+    """Training of the base model on latents of the frozen encoder (Heek et al. 2026, §3.3)."""
+
+
+class Guidance(SpecModel):
+    """Classifier-free guidance of the base model."""
+
+    scale: float = Field(default=1.0, ge=0)
+    """x̂ = x̂_uncond + scale (x̂_cond − x̂_uncond); 1: the conditional model alone."""
+
+    log_snr_interval: tuple[float, float] | None = None
+    """Guidance acts where the log-SNR lies between these two (lower, upper); null: everywhere."""
+
+    @field_validator("log_snr_interval")
+    @classmethod
+    def _rising(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not value[0] < value[1]:
+            raise ValueError(f"the lower end must be below the upper end, got [{value[0]:g}, {value[1]:g}]")
+        return value
+
+
+class Sample(SpecModel):
+    """How samples are drawn at the end of a run, and by default afterwards."""
+
+    count: int = Field(default=64, gt=0)
+    """Samples drawn at the end of a run."""
+
+    batch_size: int = Field(default=256, gt=0)
+    """Samples drawn at once, over all devices."""
+
+    seed: int = Field(default=0, ge=0)
+    """Seed of the samples' noise."""
+
+    sampler: Annotated[Component, ComponentOf("sampler")] = default_component("ulzoo.ddim.v1")
+    """Sampler of the base model, from noise to z_0."""
+
+    decoder_sampler: Annotated[Component, ComponentOf("sampler")] = default_component("ulzoo.ddim.v1")
+    """Sampler of the decoder, from noise to pixels."""
+
+    guidance: Guidance = Field(default={}, validate_default=True)
+    """Guidance of the base model."""
+
+
+class Parallel(SpecModel):
+    """How the work is laid out over devices."""
+
+    mesh: dict[Literal["data"], int] = Field(default={"data": -1}, min_length=1)
+    """Devices along each axis of the mesh; -1: all that there are."""
+
+    @field_validator("mesh")
+    @classmethod
+    def _sizes(cls, value: dict[str, int]) -> dict[str, int]:
+        for axis, size in value.items():
+            if size != -1 and size < 1:
+                raise ValueError(
+                    f"the size of axis '{axis}' must be positive, or -1 for all devices, got {size}"
+                )
+        return value
+
+
+class Spec(SpecModel):
+    """A whole experiment. Made by `load_spec` from YAML, or in Python from the same classes.
+
+    Two specs are equal when their fields are; where a spec was read from is no part of its value.
+    """
+
+    ulzoo: Literal[1]
+    """Version of this schema."""
+
+    name: str | None = None
+    """A word for run directories and reports: letters, digits, `.`, `_` and `-`."""
+
+    seed: int = Field(default=0, ge=0)
+    """Seed of parameters, data order and training noise."""
+
+    data: Annotated[Component, ComponentOf("dataset")]
+    """Where examples come from, and their shape."""
+
+    latent: Latent = Field(default={}, validate_default=True)
+    """The latent's noise."""
+
+    encoder: Annotated[Component, ComponentOf("encoder")]
+    """From data to the clean latent."""
+
+    prior: Annotated[Component, ComponentOf("prior")]
+    """Prices the latent: the rate."""
+
+    decoder: Annotated[Component, ComponentOf("decoder")]
+    """From the noisy latent back to data: the distortion."""
+
+    base_model: Annotated[Component, ComponentOf("base_model")] | None = None
+    """The generative model of latents, trained in stage 2; null: stage 1 only."""
+
+    stage1: Stage1
+    """Training of encoder, prior and decoder."""
+
+    stage2: Stage2 | None = Field(default=None, validate_default=True)
+    """Training of the base model; given exactly when `base_model` is."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Number format in which networks compute; parameters and losses are float32 in any case."""
+
+    sample: Sample = Field(default={}, validate_default=True)
+    """How samples are drawn."""
+
+    evaluate: tuple[Annotated[Component, ComponentOf("metric")], ...] = ()
+    """Metrics measured at the end of a run."""
+
+    parallel: Parallel = Field(default={}, validate_default=True)
+    """Layout over devices."""
+
+    _source: Document = PrivateAttr(default_factory=lambda: Document(None))
+
+    @field_validator("name")
+    @classmethod
+    def _slug(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
+            raise ValueError(f"must be one word of letters, digits, '.', '_' and '-', got {value[:60]!r}")
+        return value
+
+    @field_validator("stage2")
+    @classmethod
+    def _both_or_neither(cls, value: Stage2 | None, info: ValidationInfo) -> Stage2 | None:
+        if "base_model" in info.data and (value is None) != (info.data["base_model"] is None):
+            absent, present = ("stage2", "base_model") if value is None else ("base_model", "stage2")
+            raise ValueError(f"base_model and stage2 go together: {present} is given, {absent} is not")
+        return value
