@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Iterable
 from itertools import groupby
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -16,7 +17,16 @@ from ulzoo.spec.fields import field_types
 from ulzoo.spec.messages import nearest
 
 _WORDS = {int: "integer", float: "number", bool: "true/false", str: "text", type(None): "null"}
-_BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "multiple_of": "multiple of"}
+_BOUNDS = {
+    "gt": "> {}",
+    "ge": "≥ {}",
+    "lt": "< {}",
+    "le": "≤ {}",
+    "multiple_of": "multiple of {}",
+    "min_length": "at least {} long",
+    "max_length": "at most {} long",
+    "pattern": "matching {}",
+}
 
 
 def components_table(registry: Registry, *, load: bool = False) -> str:
@@ -62,7 +72,7 @@ def _page(registry: Registry, kind: str, name: str) -> str:
         lines += ["", *(f"  {line.strip()}".rstrip() for line in cls.__doc__.strip().splitlines())]
     fields = {key: info for key, info in cls.model_fields.items() if key != "type"}
     for key, info in fields.items():
-        lines += ["", f"  {key}: {_type(info)}{_bounds(info)}{_default(info)}"]
+        lines += ["", f"  {key}: {_type(info)}{bounds_words(info.metadata)}{_default(info)}"]
         lines += [f"      {line.strip()}".rstrip() for line in (info.description or "").splitlines()]
     return "\n".join(lines if fields else [*lines, "", "  no fields"])
 
@@ -81,7 +91,7 @@ def type_words(annotation: Any) -> str:
         return f"{annotation.kind} component"
     if origin is Annotated:
         marked = [extra for extra in arguments[1:] if isinstance(extra, ComponentOf)]
-        return type_words(marked[0] if marked else arguments[0])
+        return type_words(marked[0]) if marked else type_words(arguments[0]) + bounds_words(arguments[1:])
     if origin in (Union, types.UnionType):
         return " or ".join(map(type_words, arguments))
     if origin is Literal:
@@ -95,20 +105,17 @@ def type_words(annotation: Any) -> str:
     return _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
-def _bounds(info: FieldInfo) -> str:
-    found = [
-        f"{sign} {getattr(extra, key)}"
-        for extra in info.metadata
-        for key, sign in _BOUNDS.items()
-        if getattr(extra, key, None) is not None
-    ]
-    found += [
-        f"{word} {getattr(extra, key)} long"
-        for extra in info.metadata
-        for key, word in (("min_length", "at least"), ("max_length", "at most"))
-        if getattr(extra, key, None) is not None
-    ]
-    return f", {', '.join(found)}" if found else ""
+def bounds_words(metadata: Iterable[Any]) -> str:
+    """`, > 0, at least 2 long`: the bounds among a type's annotations, empty if there are none."""
+    found = []
+    for extra in metadata:
+        if isinstance(extra, FieldInfo):
+            found.append(bounds_words(extra.metadata))
+            continue
+        for key, words in _BOUNDS.items():
+            if (bound := getattr(extra, key, None)) is not None:
+                found.append(f", {words.format(bound)}")
+    return "".join(found)
 
 
 def _default(info: FieldInfo) -> str:

@@ -91,10 +91,10 @@ class Sample(SpecModel):
     seed: int = Field(default=0, ge=0)
     """Seed of the samples' noise."""
 
-    sampler: Annotated[Component, ComponentOf("sampler")] = default_component("ulzoo.ddim.v1")
+    sampler: Annotated[Component, ComponentOf("sampler")] = default_component("ulzoo.ddim.v1", steps=64)
     """Sampler of the base model, from noise to z_0."""
 
-    decoder_sampler: Annotated[Component, ComponentOf("sampler")] = default_component("ulzoo.ddim.v1")
+    decoder_sampler: Annotated[Component, ComponentOf("sampler")] = default_component("ulzoo.ddim.v1", steps=64)
     """Sampler of the decoder, from noise to pixels."""
 
     guidance: Guidance = Field(default={}, validate_default=True)
