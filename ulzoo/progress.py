@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import deque
@@ -28,7 +29,7 @@ class Progress:
         images: images per step; None where steps are not made of images.
         unit: what a step is called.
         stream: standard error by default.
-        terminal: draw a bar; by default if `stream` is a terminal.
+        terminal: draw a bar; by default if `stream` is a terminal with a width.
         every: seconds between plain lines, at least.
         clock: seconds, monotonic.
     """
@@ -60,7 +61,7 @@ class Progress:
         self._closed = False
         self._marks: deque[tuple[float, int]] = deque()
         self._bar: tqdm | None = None
-        if self._stream.isatty() if terminal is None else terminal:
+        if _has_room(self._stream) if terminal is None else terminal:
             # The speed is ours, in the postfix: tqdm's own counts compilation and forgets images.
             self._bar = tqdm(
                 total=total,
@@ -143,6 +144,11 @@ class Progress:
     def _print(self, line: str) -> None:
         self._stream.write(f"{line}\n")
         self._stream.flush()
+
+
+def _has_room(stream: TextIO) -> bool:
+    """Whether a bar can be drawn: terminals of batch systems and containers may have no columns at all."""
+    return stream.isatty() and os.get_terminal_size(stream.fileno()).columns > 0
 
 
 def _duration(seconds: float) -> str:
