@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ulzoo.components.layers.denoise import denoise
 from ulzoo.diffusion.losses import denoising_loss
-from ulzoo.diffusion.process import Prediction, add_noise
-from ulzoo.diffusion.times import negative_slope
+from ulzoo.diffusion.process import PredictionKind, add_noise
+from ulzoo.diffusion.schedules import negative_slope
 from ulzoo.errors import inside
 from ulzoo.interfaces import (
     AbstractBase,
@@ -39,7 +39,7 @@ class DiffusionBase(AbstractBase):
     conditioners: tuple[AbstractConditioner, ...]
     schedule: AbstractSchedule
     weighting: AbstractWeighting
-    prediction: Prediction = eqx.field(static=True)
+    prediction: PredictionKind = eqx.field(static=True)
 
     def loss(
         self,
@@ -105,4 +105,10 @@ class DiffusionBaseConfig(Component):
             schedule = self.schedule.build(ScheduleIO(io.log_snr), key=None)
         with inside("weighting"):
             weighting = self.weighting.build(WeightingIO(), key=None)
-        return DiffusionBase(network, tuple(conditioners), schedule, weighting, self.prediction)
+        return DiffusionBase(
+            network=network,
+            conditioners=tuple(conditioners),
+            schedule=schedule,
+            weighting=weighting,
+            prediction=self.prediction,
+        )

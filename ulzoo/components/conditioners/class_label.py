@@ -46,4 +46,5 @@ class ClassLabelConfig(Component):
         """Raises InterfaceError if the data has no labels."""
         if io.num_classes is None:
             raise InterfaceError("the data has no labels to condition on")
-        return ClassLabel(jax.random.normal(key, (io.num_classes + 1, self.width)), self.width, self.dropout)
+        table = jax.random.normal(key, (io.num_classes + 1, self.width))
+        return ClassLabel(table=table, width=self.width, dropout=self.dropout)

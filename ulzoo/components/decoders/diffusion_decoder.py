@@ -10,9 +10,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ulzoo.components.layers.denoise import denoise
 from ulzoo.diffusion.losses import denoising_loss
-from ulzoo.diffusion.process import Prediction, add_noise
+from ulzoo.diffusion.process import PredictionKind, add_noise
 from ulzoo.diffusion.sampling import levels
-from ulzoo.diffusion.times import negative_slope
+from ulzoo.diffusion.schedules import negative_slope
 from ulzoo.errors import inside
 from ulzoo.interfaces import (
     AbstractDecoder,
@@ -37,7 +37,7 @@ class DiffusionDecoder(AbstractDecoder):
     network: AbstractDenoiser
     schedule: AbstractSchedule
     weighting: AbstractWeighting
-    prediction: Prediction = eqx.field(static=True)
+    prediction: PredictionKind = eqx.field(static=True)
     data_shape: Shape = eqx.field(static=True)
 
     def distortion(
@@ -96,4 +96,10 @@ class DiffusionDecoderConfig(Component):
             schedule = self.schedule.build(ScheduleIO(), key=None)
         with inside("weighting"):
             weighting = self.weighting.build(WeightingIO(), key=None)
-        return DiffusionDecoder(network, schedule, weighting, self.prediction, io.data_shape)
+        return DiffusionDecoder(
+            network=network,
+            schedule=schedule,
+            weighting=weighting,
+            prediction=self.prediction,
+            data_shape=io.data_shape,
+        )

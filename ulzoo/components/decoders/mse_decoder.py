@@ -80,4 +80,5 @@ class MSEDecoderConfig(Component):
     def build(self, io: DecoderIO, *, key: PRNGKeyArray) -> MSEDecoder:
         with inside("network"):
             network = self.network.build(NetworkIO(io.data_shape, ConditionIO(spatial=io.latent_shape)), key=key)
-        return MSEDecoder(network, ConstantWeighting(jnp.asarray(self.loss_factor, jnp.float32)), io.data_shape)
+        weighting = ConstantWeighting(jnp.asarray(self.loss_factor, jnp.float32))
+        return MSEDecoder(network=network, weighting=weighting, data_shape=io.data_shape)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ulzoo.diffusion.process import Prediction, to_x
+from ulzoo.diffusion.process import PredictionKind, to_x
 from ulzoo.interfaces import AbstractDenoiser, Condition, Scalar
 from ulzoo.parallel.precision import cast, compute_dtype
 
 
 def denoise(
     network: AbstractDenoiser,
-    prediction: Prediction,
+    prediction: PredictionKind,
     z_t: Float[Array, "c *space"],
     log_snr: Scalar,
     condition: Condition,

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ulzoo.components.layers.denoise import denoise
-from ulzoo.diffusion.process import Prediction, add_noise
-from ulzoo.diffusion.rate import diffusion_term, terminal_kl
-from ulzoo.diffusion.times import negative_slope
+from ulzoo.diffusion.process import PredictionKind, add_noise
+from ulzoo.diffusion.rate import diffusion_rate, normal_kl
+from ulzoo.diffusion.schedules import negative_slope
 from ulzoo.errors import inside
 from ulzoo.interfaces import (
     AbstractDenoiser,
@@ -31,7 +31,7 @@ from ulzoo.spec import Component, ComponentOf, default_component
 class DiffusionPrior(AbstractPrior):
     network: AbstractDenoiser
     schedule: AbstractSchedule
-    prediction: Prediction = eqx.field(static=True)
+    prediction: PredictionKind = eqx.field(static=True)
     stop_gradient: bool = eqx.field(static=True)
     is_bound: bool = eqx.field(static=True)
 
@@ -44,9 +44,9 @@ class DiffusionPrior(AbstractPrior):
         z_t = add_noise(z, jax.random.normal(k_noise, z.shape), log_snr)
         z_hat = self.denoise(z_t, log_snr, key=None if inference else k_dropout)
         # eq. 3, first term: ½ (−dλ/dt) e^λ ‖z − ẑ‖²; the minus makes the loss positive
-        diffusion = diffusion_term(z, z_hat, log_snr, negative_slope(self.schedule, t)).sum(0)
+        diffusion = diffusion_rate(z, z_hat, log_snr, negative_slope(self.schedule, t)).sum(0)
         # eq. 3, second term: KL[ N(α₁ z, σ₁²) ‖ N(0, 1) ]
-        terminal = terminal_kl(z, self.schedule.log_snr_min).sum(0)
+        terminal = normal_kl(z, self.schedule.log_snr_min).sum(0)
         return RateTerms(diffusion, terminal, jnp.zeros_like(terminal), jnp.zeros(()), log_snr)
 
     def denoise(
@@ -74,4 +74,10 @@ class DiffusionPriorConfig(Component):
             network = self.network.build(NetworkIO(io.latent_shape), key=key)
         with inside("schedule"):
             schedule = self.schedule.build(ScheduleIO(io.log_snr), key=None)
-        return DiffusionPrior(network, schedule, self.prediction, self.stop_gradient, not self.stop_gradient)
+        return DiffusionPrior(
+            network=network,
+            schedule=schedule,
+            prediction=self.prediction,
+            stop_gradient=self.stop_gradient,
+            is_bound=not self.stop_gradient,
+        )

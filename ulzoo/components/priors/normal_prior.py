@@ -37,4 +37,4 @@ class NormalPriorConfig(Component):
     """Weight of the KL in the training loss; anything but 1 makes the objective a proxy (β-VAE)."""
 
     def build(self, io: PriorIO, *, key: PRNGKeyArray | None = None) -> NormalPrior:
-        return NormalPrior(io.log_snr, self.discount, self.discount == 1.0)
+        return NormalPrior(log_snr=io.log_snr, discount=self.discount, is_bound=self.discount == 1.0)

@@ -1,7 +1,13 @@
 """Heun's method on the probability flow: second order, two evaluations a step.
 
 With y = z/α and κ = σ/α the flow is dy/dκ = ε̂, and Heun's step is the trapezoidal rule on it: the noise
-predicted at both ends of the step is averaged.
+predicted at both ends of the step is averaged. Written out in x̂, with h = (λ_s − λ_t)/2:
+
+    guess  z_s' = (σ_s/σ_t) z_t − α_s (e^(−h) − 1) x̂(z_t, λ_t)
+    step   z_s = z_s' + ½ α_s (e^h − 1) (x̂(z_s', λ_s) − x̂(z_t, λ_t))
+
+The same numbers, but averaging ε̂ itself subtracts terms that are e^h larger than the result, which in
+float32 ruins long steps.
 
 Source: Karras et al. 2022 (arXiv 2206.00364), algorithm 1.
 """
@@ -16,8 +22,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 from pydantic import Field
 
-from ulzoo.diffusion.process import alpha_sigma, full_precision, to_eps
-from ulzoo.diffusion.sampling import Denoise, require_levels
+from ulzoo.diffusion.process import alpha_sigma, full_precision
+from ulzoo.diffusion.sampling import Denoise, exponential_step, require_levels
 from ulzoo.interfaces import AbstractSampler, SamplerIO
 from ulzoo.spec import Component
 
@@ -42,18 +48,12 @@ def heun(
     def step(carry, level_pair):
         z, _ = carry
         log_snr, next_log_snr = level_pair
-        alpha, sigma = alpha_sigma(log_snr)
-        next_alpha, next_sigma = alpha_sigma(next_log_snr)
-
-        def move(eps_hat):
-            ratio = next_alpha / alpha
-            return (ratio * z + (next_sigma - ratio * sigma) * eps_hat).astype(z.dtype)
-
-        eps_hat = to_eps("x", denoise(z, log_snr), z, log_snr)
-        guess = move(eps_hat)
-        x_hat = denoise(guess, next_log_snr).astype(z.dtype)
-        next_eps_hat = to_eps("x", x_hat, guess, next_log_snr)
-        return (move(0.5 * (eps_hat + next_eps_hat)), x_hat), None
+        x_hat = denoise(z, log_snr).astype(z.dtype)
+        guess = exponential_step(z, x_hat, log_snr, next_log_snr).astype(z.dtype)
+        next_x_hat = denoise(guess, next_log_snr).astype(z.dtype)
+        next_alpha, _ = alpha_sigma(next_log_snr)
+        gain = 0.5 * next_alpha * jnp.expm1(0.5 * (next_log_snr - log_snr))
+        return ((guess + gain * (next_x_hat - x_hat)).astype(z.dtype), next_x_hat), None
 
     (z, x_hat), _ = jax.lax.scan(step, (z, jnp.zeros_like(z)), (log_snrs[:-1], log_snrs[1:]))
     return x_hat if clean else z

@@ -17,6 +17,7 @@ from pydantic_core.core_schema import ValidationInfo
 
 from ulzoo.diffusion.process import full_precision
 from ulzoo.diffusion.schedules import cosine_log_snr, end_points, negative_slope, pin_ends
+from ulzoo.errors import InterfaceError
 from ulzoo.interfaces import AbstractSchedule, ScheduleIO
 from ulzoo.spec import Component
 
@@ -83,10 +84,15 @@ class InterpolatedCosineConfig(Component):
         """The schedule; `key` is not needed.
 
         Raises:
-            InterfaceError: if the ends contradict the imposed level or are not in order once shifted.
+            InterfaceError: if the ends contradict the imposed level or are not in order, or are closer than
+                the two shifts.
         """
         highest, lowest = end_points(self.log_snr_max, self.log_snr_min, io)
         low = 2.0 * math.log(self.noise_d_low / self.image_d)
         high = 2.0 * math.log(self.noise_d_high / self.image_d)
-        end_points(highest - high, lowest - low, ScheduleIO())
+        if not lowest - low < highest - high:
+            raise InterfaceError(
+                "schedule: noise_d_low and noise_d_high are too far apart: their shifts differ by "
+                f"{high - low:g}, log_snr_max and log_snr_min by {highest - lowest:g}"
+            )
         return InterpolatedCosine(highest, lowest, low, high)

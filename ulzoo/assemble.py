@@ -1,0 +1,149 @@
+"""Spec or modules → an `Assembly`: everything the programs need, checked down to shapes before any FLOP.
+
+The YAML route and the Python route meet here. Each role is a component's configuration (built for the
+shapes that data and encoder give) or a ready Equinox module (taken as it is).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import PRNGKeyArray
+
+from ulzoo.autoencoder import Autoencoder, Noise
+from ulzoo.errors import InterfaceError, SpecError, inside
+from ulzoo.interfaces import (
+    AbstractBase,
+    AbstractDecoder,
+    AbstractEncoder,
+    AbstractPrior,
+    BaseIO,
+    DataIO,
+    DecoderIO,
+    EncoderIO,
+    PriorIO,
+    Shape,
+)
+from ulzoo.spec import Component, Spec, problem_at
+
+AUTOENCODER = ("encoder", "prior", "decoder")
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Modules waiting for a key.
+
+    Attributes:
+        data: shape of one example and number of classes.
+        latent_shape: (c, *space) of z_clean.
+        log_snr: λ_z(0), the one minimum noise.
+        noise: whose noise z_0 carries: "fixed" or "learned".
+        makers: role → (key → module).
+    """
+
+    data: DataIO
+    latent_shape: Shape
+    log_snr: float
+    noise: Noise
+    makers: Mapping[str, Callable[[PRNGKeyArray], Any]]
+
+    def autoencoder(self, key: PRNGKeyArray) -> Autoencoder:
+        """Stage 1's modules; equal keys give equal parameters, however each role was given."""
+        keys = dict(zip(AUTOENCODER, jax.random.split(key, 3), strict=True))
+        return Autoencoder(
+            **{role: self.makers[role](keys[role]) for role in AUTOENCODER}, log_snr=self.log_snr, noise=self.noise
+        )
+
+    def base_model(self, key: PRNGKeyArray) -> AbstractBase:
+        """Stage 2's module. Raises InterfaceError if the assembly has none."""
+        if "base_model" not in self.makers:
+            raise InterfaceError("this role is missing: give a configuration or a module", "base_model")
+        return self.makers["base_model"](key)
+
+    def abstract(self, role: str) -> Any:
+        """A role's module with shapes in place of arrays; allocates nothing."""
+        return eqx.filter_eval_shape(self.makers[role], jax.random.key(0))
+
+
+def assemble(
+    spec: Spec | None = None,
+    *,
+    data: Component | DataIO | None = None,
+    encoder: Component | AbstractEncoder | None = None,
+    prior: Component | AbstractPrior | None = None,
+    decoder: Component | AbstractDecoder | None = None,
+    base_model: Component | AbstractBase | None = None,
+    log_snr: float | None = None,
+    noise: Noise | None = None,
+) -> Assembly:
+    """Fit the roles together and check that they do.
+
+    Args:
+        spec: gives every role that is not given by itself.
+        data: a dataset's configuration, or the shape of its examples.
+        encoder, prior, decoder, base_model: configurations or modules; they replace the spec's.
+        log_snr: λ_z(0), the one minimum noise; 5 without a spec.
+        noise: "fixed" or "learned"; fixed without a spec.
+
+    Raises:
+        SpecError: with a spec, naming file, line and field of each role that does not fit.
+        InterfaceError: the same without a spec, or if a role is missing.
+    """
+    if spec is not None:
+        data = spec.data if data is None else data
+        encoder = spec.encoder if encoder is None else encoder
+        prior = spec.prior if prior is None else prior
+        decoder = spec.decoder if decoder is None else decoder
+        base_model = spec.base_model if base_model is None else base_model
+        log_snr = spec.latent.log_snr if log_snr is None else log_snr
+        noise = spec.latent.noise if noise is None else noise
+    log_snr, noise = 5.0 if log_snr is None else log_snr, noise or "fixed"
+    for role, given in (("data", data), ("encoder", encoder), ("prior", prior), ("decoder", decoder)):
+        if given is None:
+            raise InterfaceError("this role is missing: give a configuration or a module", role)
+    try:
+        return _assemble(data, encoder, prior, decoder, base_model, log_snr, noise)
+    except InterfaceError as error:
+        if spec is None:
+            raise
+        raise SpecError([problem_at(spec, error.path, error.text)]) from error
+
+
+def _assemble(
+    data: Any, encoder: Any, prior: Any, decoder: Any, base_model: Any, log_snr: float, noise: Noise
+) -> Assembly:
+    io = data if isinstance(data, DataIO) else data.io()
+    encoder_io = EncoderIO(io.shape, 2 if noise == "learned" else 1)
+    latent_shape = _latent_shape(encoder, encoder_io)
+    ios = {
+        "encoder": (encoder, encoder_io),
+        "prior": (prior, PriorIO(latent_shape, log_snr)),
+        "decoder": (decoder, DecoderIO(io.shape, latent_shape, log_snr)),
+    }
+    if base_model is not None:
+        ios["base_model"] = (base_model, BaseIO(latent_shape, log_snr, io.num_classes))
+    makers = {name: _maker(role, role_io, name) for name, (role, role_io) in ios.items()}
+    return Assembly(io, latent_shape, log_snr, noise, makers)
+
+
+def _maker(role: Any, io: Any, path: str) -> Callable[[PRNGKeyArray], Any]:
+    if not isinstance(role, Component):
+        return lambda key: role
+
+    def make(key: PRNGKeyArray) -> Any:
+        with inside(path):
+            return role.build(io, key=key)
+
+    return make
+
+
+def _latent_shape(encoder: Any, io: EncoderIO) -> Shape:
+    with inside("encoder"):
+        if isinstance(encoder, Component):
+            return tuple(encoder.latent_shape(io.data_shape))  # type: ignore[attr-defined]
+        output = eqx.filter_eval_shape(encoder, jax.ShapeDtypeStruct(io.data_shape, "float32"))
+        return (output.shape[0] // io.moments, *output.shape[1:])

@@ -1,0 +1,109 @@
+"""Stage 1's three modules and the noise between them: encoder → z_clean → z_0 → prior and decoder."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ulzoo.diffusion.process import add_noise
+from ulzoo.diffusion.rate import learned_noise_term
+from ulzoo.interfaces import (
+    AbstractDecoder,
+    AbstractEncoder,
+    AbstractPrior,
+    AbstractSampler,
+    LossTerms,
+    RateTerms,
+    Scalar,
+)
+from ulzoo.parallel.precision import compute_dtype
+
+Noise = Literal["fixed", "learned"]
+
+
+class Autoencoder(eqx.Module):
+    """Encoder, prior and decoder around one minimum noise.
+
+    Attributes:
+        log_snr: λ_z(0), the log-SNR of z_0; the encoder's noise and the prior's least noise are this one number.
+        noise: "fixed": z_0 = α_0 z_clean + σ_0 ε with z_clean = E(x). "learned" (ablation D): the encoder
+            also gives a variance σ_z², and z_clean is drawn from it before the same noise is added.
+
+    Source: Heek et al. 2026, §3, Algorithm 1.
+    """
+
+    encoder: AbstractEncoder
+    prior: AbstractPrior
+    decoder: AbstractDecoder
+    log_snr: float = eqx.field(static=True)
+    noise: Noise = eqx.field(static=True, default="fixed")
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the objective's rate is an upper bound on the latent's information ("proxy" otherwise)."""
+        return self.prior.is_bound
+
+    def moments(
+        self, x: Float[Array, "c *space"], *, key: PRNGKeyArray | None = None
+    ) -> tuple[Float[Array, "k *latent"], Float[Array, "k *latent"] | None]:
+        """z_clean (its mean, for learned noise) and the log-variance, in float32. `key`: dropout on."""
+        output = self.encoder(x.astype(compute_dtype(self.encoder)), key=key).astype(jnp.float32)
+        if self.noise == "fixed":
+            return output, None
+        mean, log_variance = jnp.split(output, 2)
+        return mean, log_variance
+
+    def encode(self, x: Float[Array, "c *space"]) -> Float[Array, "k *latent"]:
+        """z_clean, without noise and without dropout: what stage 2 learns to generate."""
+        return self.moments(x)[0]
+
+    def add_noise(self, z_clean: Float[Array, "k *latent"], *, key: PRNGKeyArray) -> Float[Array, "k *latent"]:
+        """z_0 = α_0 z_clean + σ_0 ε: what the decoder sees."""
+        return add_noise(z_clean, jax.random.normal(key, z_clean.shape), jnp.asarray(self.log_snr))
+
+    def losses(
+        self,
+        x: Float[Array, "c *space"],
+        t_latent: Scalar,
+        t_data: Scalar,
+        *,
+        key: PRNGKeyArray,
+        inference: bool = False,
+    ) -> tuple[RateTerms, LossTerms]:
+        """Rate and distortion of one example at one time each, in nats (Algorithm 1, lines 2–9)."""
+        k_encoder, k_latent, k_noise, k_rate, k_distortion = jax.random.split(key, 5)
+        z_clean, posterior = self.sample_clean(x, k_encoder, k_latent, inference=inference)
+        rate = self.prior.rate(z_clean, t_latent, key=k_rate, inference=inference)
+        rate = eqx.tree_at(lambda terms: terms.posterior, rate, rate.posterior + posterior)
+        z_0 = self.add_noise(z_clean, key=k_noise)
+        return rate, self.decoder.distortion(x, z_0, t_data, key=k_distortion, inference=inference)
+
+    def rate(self, x: Float[Array, "c *space"], t: Scalar, *, key: PRNGKeyArray) -> RateTerms:
+        """The rate alone, without dropout: for measuring."""
+        k_encoder, k_latent, k_rate = jax.random.split(key, 3)
+        z_clean, posterior = self.sample_clean(x, k_encoder, k_latent, inference=True)
+        rate = self.prior.rate(z_clean, t, key=k_rate, inference=True)
+        return eqx.tree_at(lambda terms: terms.posterior, rate, rate.posterior + posterior)
+
+    def sample_clean(
+        self, x: Float[Array, "c *space"], k_encoder: PRNGKeyArray, k_latent: PRNGKeyArray, *, inference: bool
+    ) -> tuple[Float[Array, "k *latent"], Float[Array, "*latent"]]:
+        """z_clean and the learned noise's part of the rate by position (zero for fixed noise)."""
+        mean, log_variance = self.moments(x, key=None if inference else k_encoder)
+        if log_variance is None:
+            return mean, jnp.zeros(mean.shape[1:])
+        noise = jnp.exp(0.5 * log_variance) * jax.random.normal(k_latent, mean.shape)
+        # With σ_z² = 0 the term is 0 less than nothing: softplus(−∞) = 0, and fixed noise is recovered.
+        return mean + noise, learned_noise_term(log_variance, jnp.asarray(self.log_snr)).sum(0)
+
+    def reconstruct(
+        self, x: Float[Array, "c *space"], sampler: AbstractSampler, *, key: PRNGKeyArray
+    ) -> Float[Array, "c *space"]:
+        """x → z_clean → z_0 → x̂."""
+        k_latent, k_noise, k_decode = jax.random.split(key, 3)
+        z_clean, _ = self.sample_clean(x, k_latent, k_latent, inference=True)
+        return self.decoder.decode(self.add_noise(z_clean, key=k_noise), sampler, key=k_decode)

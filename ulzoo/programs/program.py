@@ -1,0 +1,160 @@
+"""A program: a state, and a jitted, sharded, donated step on it. Stage 1 and stage 2 differ in their loss alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, PRNGKeyArray
+
+from ulzoo.interfaces import DataIO
+from ulzoo.parallel.mesh import over_batch, replicated
+from ulzoo.parallel.precision import cast
+from ulzoo.programs.state import TrainState, ema_update, join, split
+
+Batch = Mapping[str, Array]
+Metrics = dict[str, Array]
+Loss = Callable[[Any, Batch, Array, PRNGKeyArray, bool], tuple[Array, Metrics]]
+"""(modules, batch, step, key, inference) → (scalar to minimise, scalar metrics)."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A stage of training as pure functions.
+
+    Attributes:
+        name: "stage1" or "stage2".
+        mesh: devices that it runs on.
+        init: key → state, sharded. Equal keys give equal states.
+        step: (state, batch) → (state, metrics); the state given is donated. Metrics are device scalars:
+            fetching them is the caller's choice, so a step never waits for the host.
+        evaluate: (state, batch, key) → metrics of the EMA modules without dropout.
+        modules: (state, ema) → the stage's modules with the state's parameters in them.
+        abstract_state: shapes, dtypes and shardings of the state; allocates nothing.
+        abstract_batch: the same for a batch.
+    """
+
+    name: str
+    mesh: Mesh
+    init: Callable[[PRNGKeyArray], TrainState]
+    step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+    evaluate: Callable[[TrainState, Batch, PRNGKeyArray], Metrics]
+    modules: Callable[..., Any]
+    abstract_state: TrainState
+    abstract_batch: Batch
+    lower: Callable[[], Any]
+    """() → the step lowered for this mesh, ready to `compile()`; allocates nothing."""
+
+
+def make_program(
+    name: str,
+    make: Callable[[PRNGKeyArray], Any],
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    *,
+    data: DataIO,
+    batch_size: int,
+    ema: float,
+    mesh: Mesh,
+    dtype: Any = jnp.float32,
+    frozen: Any = None,
+) -> Program:
+    """The machinery that both stages share.
+
+    Args:
+        make: key → modules to train.
+        loss: see `Loss`; it receives (modules, frozen) as modules if `frozen` is given.
+        dtype: compute dtype of the networks; parameters, losses and optimiser stay float32.
+        frozen: modules that the loss needs and that are not trained (stage 2's encoder).
+    """
+    static = split(eqx.filter_eval_shape(make, jax.random.key(0)))[2]
+    everywhere = replicated(mesh)
+    frozen_arrays, frozen_static = eqx.partition(frozen, eqx.is_array)
+    frozen_arrays = jax.device_put(frozen_arrays, everywhere)
+
+    def init(key: PRNGKeyArray) -> TrainState:
+        k_params, k_steps = jax.random.split(key)
+        params, knobs, _ = split(make(k_params))
+        # The EMA starts as a copy: the two must not share buffers, since both are donated.
+        copy = jax.tree.map(jnp.copy, params)
+        return TrainState(jnp.zeros((), jnp.int32), k_steps, params, copy, optimizer.init(params), knobs)
+
+    def losses(params: Any, knobs: Any, frozen_arrays: Any, batch: Batch, step: Array, key: Any, inference: bool) -> Any:
+        modules = join(cast(params, dtype), knobs, static)
+        if frozen is not None:
+            modules = (modules, eqx.combine(cast(frozen_arrays, dtype), frozen_static))
+        return loss(modules, batch, step, key, inference)
+
+    def step(frozen_arrays: Any, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(state.key, state.step)
+        gradient = jax.value_and_grad(losses, has_aux=True)
+        (value, metrics), grads = gradient(
+            state.params, state.knobs, frozen_arrays, batch, state.step, key, False
+        )
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        averaged = ema_update(state.ema, params, ema, state.step)
+        metrics = {"loss": value, **metrics, "gradient_norm": optax.global_norm(grads)}
+        return TrainState(state.step + 1, state.key, params, averaged, opt_state, state.knobs), metrics
+
+    def evaluate(frozen_arrays: Any, state: TrainState, batch: Batch, key: PRNGKeyArray) -> Metrics:
+        value, metrics = losses(state.ema, state.knobs, frozen_arrays, batch, state.step, key, True)
+        return {"loss": value, **metrics}
+
+    jitted_init = jax.jit(init, out_shardings=everywhere)
+    jitted_step = jax.jit(step, donate_argnums=1, out_shardings=(everywhere, everywhere))
+    jitted_evaluate = jax.jit(evaluate, out_shardings=everywhere)
+    abstract_state = _with_sharding(jax.eval_shape(init, jax.random.key(0)), everywhere)
+    abstract_batch = _with_sharding(_batch_shapes(data, batch_size), over_batch(mesh))
+
+    def modules(state: TrainState, *, ema: bool = True) -> Any:
+        return join(state.ema if ema else state.params, state.knobs, static)
+
+    def lower() -> Any:
+        abstract_frozen = _with_sharding(jax.eval_shape(lambda tree: tree, frozen_arrays), everywhere)
+        return jitted_step.lower(abstract_frozen, abstract_state, abstract_batch)
+
+    return Program(
+        name=name,
+        mesh=mesh,
+        init=jitted_init,
+        step=lambda state, batch: jitted_step(frozen_arrays, state, batch),
+        evaluate=lambda state, batch, key: jitted_evaluate(frozen_arrays, state, batch, key),
+        modules=modules,
+        abstract_state=abstract_state,
+        abstract_batch=abstract_batch,
+        lower=lower,
+    )
+
+
+def to_model(images: Array) -> Array:
+    """uint8 (b, *space, c) → float32 (b, c, *space) in [−1, 1]; on the device, where it is cheap."""
+    return jnp.moveaxis(images.astype(jnp.float32) / 127.5 - 1.0, -1, 1)
+
+
+def to_images(x: Array) -> Array:
+    """float (b, c, *space) in [−1, 1] → uint8 (b, *space, c), clipped and rounded."""
+    scaled = jnp.round((jnp.clip(x, -1.0, 1.0) + 1.0) * 127.5)
+    return jnp.moveaxis(scaled.astype(jnp.uint8), 1, -1)
+
+
+def raw_conditions(batch: Batch) -> dict[str, Array]:
+    """What conditioners may see of a batch: all but the images and the bookkeeping."""
+    return {name: value for name, value in batch.items() if name not in ("image", "index", "mask")}
+
+
+def _batch_shapes(data: DataIO, batch_size: int) -> Batch:
+    batch = {"image": jax.ShapeDtypeStruct((batch_size, *data.shape[1:], data.shape[0]), jnp.uint8)}
+    if data.num_classes is not None:
+        batch["label"] = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
+    return batch
+
+
+def _with_sharding(tree: Any, sharding: Any) -> Any:
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)

@@ -1,0 +1,94 @@
+"""Stage 1: encoder, prior and decoder trained together on one loss (Heek et al. 2026, Algorithm 1)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, PRNGKeyArray
+
+from ulzoo.assemble import Assembly
+from ulzoo.autoencoder import Autoencoder
+from ulzoo.diffusion.times import stratified_times
+from ulzoo.interfaces import OptimizerIO
+from ulzoo.parallel.mesh import check_batch, make_mesh
+from ulzoo.programs.program import Batch, Metrics, Program, make_program, to_model
+from ulzoo.spec import Stage1
+
+
+def stage1(
+    assembly: Assembly,
+    settings: Stage1,
+    *,
+    mesh: Mesh | None = None,
+    precision: str = "float32",
+    optimizer: optax.GradientTransformation | None = None,
+) -> Program:
+    """The program of stage 1; its modules are an `Autoencoder`.
+
+    The loss is L_z + L_x, each summed over dimensions, divided by one constant (pixels · ln 2), so that it
+    reads in bits per pixel. While the rate's weight warms up, the loss is not yet the paper's.
+
+    Args:
+        optimizer: replaces the one of the settings.
+
+    Raises:
+        InterfaceError: if the mesh does not divide the batch.
+    """
+    mesh = make_mesh() if mesh is None else mesh
+    check_batch(settings.batch_size, mesh, "stage1.batch_size")
+    if optimizer is None:
+        optimizer = settings.optimizer.build(OptimizerIO(settings.steps), key=None)
+    scale = 1.0 / (math.prod(assembly.data.shape[1:]) * math.log(2.0))
+    warmup = settings.rate_warmup_steps
+
+    def loss(model: Autoencoder, batch: Batch, step: Array, key: PRNGKeyArray, inference: bool) -> tuple[Array, Metrics]:
+        x = to_model(batch["image"])
+        n = x.shape[0]
+        k_latent, k_data, k_examples = jax.random.split(key, 3)
+        # Times of rate and distortion are paired at random: both rise along the batch otherwise.
+        t_latent = stratified_times(k_latent, n)
+        t_data = jax.random.permutation(jax.random.fold_in(k_data, 1), stratified_times(k_data, n))
+        rate, distortion = jax.vmap(
+            lambda x, t, s, k: model.losses(x, t, s, key=k, inference=inference)
+        )(x, t_latent, t_data, jax.random.split(k_examples, n))
+        nats = jax.vmap(lambda terms: terms.nats)(rate).mean()
+        rate_weight = jnp.minimum(1.0, (step + 1) / warmup) if warmup and not inference else jnp.ones(())
+        total = rate_weight * (nats + rate.penalty.mean()) + distortion.loss.mean()
+        metrics = {
+            "bits_per_pixel": nats * scale,
+            "distortion": distortion.loss.mean() * scale,
+            "squared_error": distortion.squared_error.mean(),
+            "rate_weight": rate_weight,
+        }
+        return total * scale, metrics
+
+    return make_program(
+        "stage1",
+        assembly.autoencoder,
+        loss,
+        optimizer,
+        data=assembly.data,
+        batch_size=settings.batch_size,
+        ema=settings.ema,
+        mesh=mesh,
+        dtype=jnp.dtype(precision),
+    )
+
+
+def units() -> dict[str, str]:
+    """Units of the stage's metrics, for records and reports."""
+    return {
+        "loss": "bits/pixel",
+        "bits_per_pixel": "bits/pixel",
+        "distortion": "bits/pixel",
+        "squared_error": "1",
+        "rate_weight": "1",
+        "gradient_norm": "bits/pixel",
+    }
+
+

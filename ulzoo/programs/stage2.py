@@ -1,0 +1,85 @@
+"""Stage 2: a base model on the frozen encoder's latents (Heek et al. 2026, §3.3)."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, PRNGKeyArray
+
+from ulzoo.assemble import Assembly
+from ulzoo.autoencoder import Autoencoder
+from ulzoo.diffusion.times import stratified_times
+from ulzoo.interfaces import AbstractBase, OptimizerIO
+from ulzoo.parallel.mesh import check_batch, make_mesh
+from ulzoo.programs.program import Batch, Metrics, Program, make_program, raw_conditions, to_model
+from ulzoo.spec import Stage2
+
+
+def stage2(
+    assembly: Assembly,
+    settings: Stage2,
+    autoencoder: Autoencoder,
+    *,
+    mesh: Mesh | None = None,
+    precision: str = "float32",
+    optimizer: optax.GradientTransformation | None = None,
+) -> Program:
+    """The program of stage 2; its module is the base model.
+
+    Args:
+        autoencoder: stage 1's EMA modules; only the encoder is used, frozen.
+        optimizer: replaces the one of the settings.
+
+    Raises:
+        InterfaceError: if the mesh does not divide the batch, or the assembly has no base model.
+    """
+    mesh = make_mesh() if mesh is None else mesh
+    check_batch(settings.batch_size, mesh, "stage2.batch_size")
+    if optimizer is None:
+        optimizer = settings.optimizer.build(OptimizerIO(settings.steps), key=None)
+    scale = 1.0 / math.prod(assembly.latent_shape)
+
+    def loss(
+        modules: tuple[AbstractBase, Autoencoder], batch: Batch, step: Array, key: PRNGKeyArray, inference: bool
+    ) -> tuple[Array, Metrics]:
+        base, frozen = modules
+        x = to_model(batch["image"])
+        k_times, k_latents, k_examples = jax.random.split(key, 3)
+        n = x.shape[0]
+        z_clean = jax.vmap(lambda x, k: frozen.sample_clean(x, k, k, inference=True)[0])(
+            x, jax.random.split(k_latents, n)
+        )
+        terms = jax.vmap(lambda z, raw, t, k: base.loss(z, raw, t, key=k, inference=inference))(
+            jax.lax.stop_gradient(z_clean),
+            raw_conditions(batch),
+            stratified_times(k_times, n),
+            jax.random.split(k_examples, n),
+        )
+        return terms.loss.mean() * scale, {"squared_error": terms.squared_error.mean() * scale}
+
+    return make_program(
+        "stage2",
+        assembly.base_model,
+        loss,
+        optimizer,
+        data=assembly.data,
+        batch_size=settings.batch_size,
+        ema=settings.ema,
+        mesh=mesh,
+        dtype=jnp.dtype(precision),
+        frozen=autoencoder_encoder(autoencoder),
+    )
+
+
+def autoencoder_encoder(autoencoder: Autoencoder) -> Autoencoder:
+    """The autoencoder with prior and decoder taken out: all that stage 2 keeps in memory."""
+    return Autoencoder(autoencoder.encoder, None, None, autoencoder.log_snr, autoencoder.noise)  # type: ignore[arg-type]
+
+
+def units() -> dict[str, str]:
+    """Units of the stage's metrics, for records and reports."""
+    return {"loss": "nats/dimension", "squared_error": "1/dimension", "gradient_norm": "nats/dimension"}
