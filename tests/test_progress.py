@@ -2,6 +2,7 @@ import io
 import os
 import pty
 import termios
+import time
 
 import pytest
 
@@ -106,11 +107,17 @@ def test_a_terminal_gets_a_bar():
         with Progress("stage 1", 4, images=10, stream=stream, clock=clock) as progress:
             for _ in range(4):
                 clock.now += 0.5
+                # The bar is drawn at most ten times a second, by the real clock.
+                time.sleep(0.11)
                 progress.advance(numbers={"loss": 0.5})
         stream.flush()
         text = os.read(control, 65536).decode()
     os.close(control)
-    assert "stage 1:   0%|" in text
+    drawn = text.split("\r")
+    assert drawn[1].startswith("stage 1   0% |")
+    # 20 columns for 4 steps; 2 of them are done, one of which is timed.
+    expected = "50% |██████████          | 2/4, 2 steps/s  20 images/s  0:01 left  loss 0.5"
+    assert any(expected in line for line in drawn), drawn
     assert "\r" in text
     assert text.splitlines()[-1].endswith("stage 1: 4/4 steps in 0:02  2 steps/s  20 images/s  loss 0.5")
 
