@@ -72,7 +72,7 @@ class Metric(Component):
     def build(self, io, *, key): return None
 '''
 
-OWN = '''
+OWN = """
 from typing import Literal
 from ulzoo.spec import Component
 
@@ -83,9 +83,9 @@ class Adam(Component):
 
 class Ddim(Component):
     type: Literal["ulzoo.ddim.v1"] = "ulzoo.ddim.v1"
-    steps: int = 32
+    steps: int
     def build(self, io, *, key): return None
-'''
+"""
 
 ACME = {
     "dataset": {"acme.data.v1": "Data"},
@@ -121,7 +121,9 @@ evaluate:
 """
 
 
-def distribution(folder: Path, name: str, version: str, groups: dict[str, dict[str, str]], module: str) -> None:
+def distribution(
+    folder: Path, name: str, version: str, groups: dict[str, dict[str, str]], module: str
+) -> None:
     """A dist-info that declares `module:Class` for every kind and name of `groups`."""
     info = folder / f"{name}-{version}.dist-info"
     info.mkdir(parents=True)
