@@ -4,13 +4,13 @@ One integrand in three coordinates, with x − x̂ = e^(−λ/2) (ε̂ − ε) =
 
     ½ (−dλ/dt) w(λ) e^λ ‖x − x̂‖²  =  ½ (−dλ/dt) w(λ) ‖ε − ε̂‖²  =  ½ (−dλ/dt) w(λ) sigmoid(λ) ‖v − v̂‖²
 
-w is the weight on the ε error, as in Kingma & Gao 2023 (arXiv 2303.00848), eq. 5. A weight printed for the
+w is the weight on the ε error, as in Kingma & Gao 2023 (arXiv 2303.00848). A weight printed for the
 x error already holds e^λ; multiplying by e^λ once more is the classic mistake.
 
 Training uses the x form whatever the network predicts: in float32 its rounding is below 1e-5 of the
 loss for λ ≤ 15, and the residual is scaled by e^(λ/2) before it is squared, so nothing overflows.
 
-Source: Heek et al. 2026, eq. 3 to 5 (with the minus on dλ/dt that makes the loss positive).
+Source: Heek et al. 2026, eq. 4, with the minus on dλ/dt that makes the loss positive.
 """
 
 from __future__ import annotations

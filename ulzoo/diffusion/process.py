@@ -5,7 +5,7 @@
 Everything here is computed in float32 or wider, whatever the dtype of the network's output, and is
 finite for |λ| ≤ 20. `log_snr` is a scalar, or an array of the rank of the data that broadcasts against it.
 
-Source: Heek et al. 2026, §2; v: Salimans & Ho 2022 (arXiv 2202.00512), §4.
+Source: Heek et al. 2026; v: Salimans & Ho 2022 (arXiv 2202.00512), §4.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     L_z = E_t[ ½ (−dλ/dt) e^λ ‖z_clean − ẑ‖² ] + KL[ N(α_1 z_clean, σ_1²) ‖ N(0, 1) ]
 
-Source: Heek et al. 2026, eq. 3; the terminal term: Kingma et al. 2021 (arXiv 2107.00630), eq. 12.
+Source: Heek et al. 2026, eq. 3; the terminal term is the prior loss of Kingma et al. 2021 (arXiv 2107.00630).
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ def exponential_step(
 
         z_s = (σ_s/σ_t) z_t − α_s (e^(−h) − 1) x̂,   h = (λ_s − λ_t)/2
 
-    Source: Lu et al. 2022 (arXiv 2211.01095), eq. 9 at first order, which is DDIM without noise (Song et al.
-    2021, arXiv 2010.02502, eq. 12).
+    Source: Lu et al. 2022 (arXiv 2211.01095), the solver of first order, which is DDIM without noise
+    (Song et al. 2021, arXiv 2010.02502, eq. 12).
     """
     _, sigma = alpha_sigma(log_snr)
     next_alpha, next_sigma = alpha_sigma(next_log_snr)

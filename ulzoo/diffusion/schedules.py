@@ -56,7 +56,8 @@ def end_points(log_snr_max: float | None, log_snr_min: float, io: ScheduleIO) ->
 def cosine_log_snr(t: Float[Array, "*n"], log_snr_max: float, log_snr_min: float) -> Float[Array, "*n"]:
     """λ = −2 log tan θ with θ linear in t, between the two ends.
 
-    Source: Nichol & Dhariwal 2021; truncated to its ends as in Kingma & Gao 2023 (arXiv 2303.00848), table 1.
+    Source: Nichol & Dhariwal 2021 (arXiv 2102.09672), eq. 17; cut at its ends as in Kingma & Gao 2023
+    (arXiv 2303.00848).
     """
     first, last = _angle(log_snr_max), _angle(log_snr_min)
     # tan is ill-conditioned near π/2; sin of the angle from either end keeps full precision at both.

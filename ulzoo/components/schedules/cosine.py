@@ -1,7 +1,7 @@
 """Cosine schedule: α = cos θ with the angle θ linear in time; most samples fall on middle noise levels.
 
 Source: Nichol & Dhariwal 2021 (arXiv 2102.09672), eq. 17; cut at its ends as in Kingma & Gao 2023
-(arXiv 2303.00848), table 1.
+(arXiv 2303.00848).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Log-SNR linear in time: every noise level is seen equally often.
 
-Source: Kingma & Gao 2023 (arXiv 2303.00848), table 1.
+Source: Kingma & Gao 2023 (arXiv 2303.00848), which lists it among the schedules in use.
 """
 
 from __future__ import annotations

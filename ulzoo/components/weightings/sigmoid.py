@@ -1,6 +1,6 @@
 """Sigmoid weight: detail at low noise is discounted, and the loss factor sets the price of the latent.
 
-Source: Heek et al. 2026, figure 3 and eq. 5; Hoogeboom et al. 2024 (arXiv 2410.19324), §3.1. On the ε error
+Source: Heek et al. 2026, figure 3; Hoogeboom et al. 2024 (arXiv 2410.19324). On the ε error
 the weight is c sigmoid(b − λ). The text of the former prints sigmoid(λ − b), which with a factor e^b is
 the weight on the x error: e^λ sigmoid(b − λ) = e^b sigmoid(λ − b).
 """
