@@ -1,7 +1,4 @@
-"""Log-SNR linear in time: every noise level is seen equally often.
-
-Source: Kingma & Gao 2023 (arXiv 2303.00848), which lists it among the schedules in use.
-"""
+"""Log-SNR linear in time: every noise level is seen equally often."""
 
 from __future__ import annotations
 
