@@ -71,7 +71,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
-    style = None if isinstance(plain(value), str) else '"'
+    # Double quotes escape what else would be a line end to some reader (and the text's own line ends).
+    style = None if isinstance(plain(value), str) and value.isprintable() else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 

@@ -110,7 +110,14 @@ def show(value: Any) -> str:
 
 def dotted(location: Location) -> str:
     """`("stage1", "steps")` → `stage1.steps`."""
-    return ".".join(str(part) if len(str(part)) <= 60 else str(part)[:59] + "…" for part in location)
+    return ".".join(one_line(str(part), 60) for part in location)
+
+
+def one_line(text: str, length: int) -> str:
+    """A user's text as part of a message: on one line, bounded, control characters and surrogates escaped."""
+    text = " ".join(text.split())
+    text = text if text.isprintable() else text.encode("unicode_escape").decode()
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def nearest(word: str, words: list[str]) -> str | None:
@@ -143,7 +150,9 @@ def _located(error: ErrorDetails, root: Place, resolution: Resolution) -> _Found
     text, fix, quoted = _say(error, place, resolution)
     if error["type"] == "missing" and path and isinstance(path[-1], int):
         # A list too short for its type is an error of the list.
-        return _Found(path[:-1], f"expected at least {path[-1] + 1} values", error["input"], (), True, union)
+        return _Found(
+            path[:-1], f"expected at least {_counted(path[-1] + 1, 'value')}", error["input"], (), True, union
+        )
     return _Found(path, text, error["input"], fix, quoted, union)
 
 
@@ -169,12 +178,11 @@ def _say(error: ErrorDetails, place: Place, resolution: Resolution) -> tuple[str
         return f"expected {context['expected']}", (), True
     if kind == "finite_number":
         return "expected a finite number", (), True
-    if kind in ("too_short", "too_long"):
-        few = kind == "too_short"
-        return f"expected at {'least' if few else 'most'} {_count(context)} values", (), True
-    if kind in ("string_too_short", "string_too_long"):
-        few = kind == "string_too_short"
-        return f"expected at {'least' if few else 'most'} {_count(context)} characters", (), True
+    if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
+        count = context.get("min_length", context.get("max_length"))
+        unit = "character" if kind.startswith("string") else "value"
+        bound = "at least" if kind.endswith("short") else "at most"
+        return f"expected {bound} {_counted(count, unit)}", (), True
     if kind == "string_pattern_mismatch":
         return f"expected text that matches {context['pattern']}", (), True
     expected = _EXPECTED.get(kind) or _EXPECTED.get(kind.partition("_")[0])
@@ -182,8 +190,8 @@ def _say(error: ErrorDetails, place: Place, resolution: Resolution) -> tuple[str
     return f"expected {expected}" if expected else message.replace("input should be", "expected"), (), True
 
 
-def _count(context: dict[str, Any]) -> int:
-    return context.get("min_length", context.get("max_length", 0))
+def _counted(count: Any, unit: str) -> str:
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
 
 def _problem(location: Location, same: list[_Found], document: Document) -> Problem:

@@ -94,7 +94,9 @@ class Sample(SpecModel):
     sampler: Annotated[Component, ComponentOf("sampler")] = default_component("ulzoo.ddim.v1", steps=64)
     """Sampler of the base model, from noise to z_0."""
 
-    decoder_sampler: Annotated[Component, ComponentOf("sampler")] = default_component("ulzoo.ddim.v1", steps=64)
+    decoder_sampler: Annotated[Component, ComponentOf("sampler")] = default_component(
+        "ulzoo.ddim.v1", steps=64
+    )
     """Sampler of the decoder, from noise to pixels."""
 
     guidance: Guidance = Field(default={}, validate_default=True)

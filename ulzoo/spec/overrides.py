@@ -12,7 +12,7 @@ from pydantic_core import PydanticSerializationError, PydanticUndefined, to_json
 from ulzoo.errors import Problem, SpecError
 from ulzoo.spec.component import Resolution
 from ulzoo.spec.fields import Place
-from ulzoo.spec.messages import dotted, show
+from ulzoo.spec.messages import dotted, one_line, show
 from ulzoo.spec.text import Document, Location, Mark, parse
 
 Overrides = Sequence[str] | Mapping[str, Any]
@@ -61,7 +61,7 @@ def _types_first(override: _Override) -> tuple[bool, int]:
 
 
 def _text(text: str, index: int) -> _Override:
-    mark = Mark(f"--set {show_flag(text)}", (1, index, 0))
+    mark = Mark(f"--set {one_line(text, 80)}", (1, index, 0))
     path, equals, value = text.partition("=")
     location = tuple(path.strip().split("."))
     if not equals or not all(location):
@@ -76,7 +76,7 @@ def _text(text: str, index: int) -> _Override:
 
 
 def _value(path: str, value: Any, index: int) -> _Override:
-    mark = Mark(f"override {show_flag(path)}", (1, index, 0))
+    mark = Mark(f"override {one_line(path, 80)}", (1, index, 0))
     location = tuple(path.split("."))
     if not all(location):
         raise SpecError([Problem(mark.where, "", "expected a dotted path", order=mark.order)])
@@ -123,9 +123,3 @@ def _put(override: _Override, document: Document, root: type[BaseModel], resolut
 def _forget(document: Document, location: Location) -> None:
     for known in [known for known in document.marks if known[: len(location)] == location]:
         del document.marks[known]
-
-
-def show_flag(text: str) -> str:
-    """An override as messages name it, on one line and of bounded length."""
-    line = " ".join(text.split())
-    return line if len(line) <= 80 else line[:79] + "…"

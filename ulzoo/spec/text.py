@@ -159,6 +159,9 @@ class _Reader:
             mark = error.problem_mark or error.context_mark
             reason = error.problem or error.context or "not YAML"
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+            lines = text.splitlines() or [""]
+            if line > len(lines):  # libyaml puts the end of a text without a last line end on a line more
+                line, column = len(lines), len(lines[-1]) + 1
             raise _failure(self.source, line, column, f"not YAML: {reason}") from None
         except yaml.YAMLError as error:
             raise _failure(self.source, 1, 1, f"not YAML: {str(error).splitlines()[0]}") from None
@@ -227,16 +230,19 @@ class _Reader:
         for name_node, value in node.content:
             name = name_node.content
             if not isinstance(name, str):
-                raise self.fail(name_node.event.start_mark, "a key must be text; quote it if it is meant so")
-            if name == "<<":
-                raise self.fail(
-                    name_node.event.start_mark, "merge keys (<<) are not YAML 1.2; write the fields out"
-                )
-            if name in data:
+                self.note(name_node, "a key must be text; quote it if it is meant so")
+            elif name == "<<":
+                self.note(name_node, "merge keys (<<) are not YAML 1.2; write the fields out")
+            elif name in data:
                 first = marks[*location, name].where.removeprefix(f"{self.source}:")
-                raise self.fail(name_node.event.start_mark, f"duplicate key {_short(name)}, first at {first}")
-            data[name] = self.build(value, (*location, name), name_node, marks)
+                self.note(name_node, f"duplicate key {_short(name)}, first at {first}")
+            else:
+                data[name] = self.build(value, (*location, name), name_node, marks)
         return data
+
+    def note(self, node: _Node, text: str) -> None:
+        """A problem that does not keep the rest from being read."""
+        self.problems += self.fail(node.event.start_mark, text).problems
 
 
 # Control characters but tab and line ends, surrogates, non-characters: what YAML forbids, with a place.
