@@ -113,7 +113,8 @@ def test_restores_the_sharding_that_is_asked_for(saved):
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), make_state()
     )
     restored = read(saved).restore(20, target, {})
-    assert all(leaf.sharding == sharding for leaf in jax.tree.leaves(restored))
+    # JAX itself writes the sharding of an array of keys in other words, P(None) for P().
+    assert all(leaf.sharding.is_equivalent_to(sharding, leaf.ndim) for leaf in jax.tree.leaves(restored))
 
 
 def test_restores_one_part_from_its_own_files(copy):

@@ -196,7 +196,11 @@ class Checkpoints:
         damaged = damage(self._folder(step), (*wanted, _MANIFEST))
         if damaged:
             raise CheckpointError(f"{self._folder(step)}: damaged:{indented(damaged)}")
-        arrays = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in leaves.items() if not leaf.size}
+        arrays = {
+            name: jax.device_put(jnp.zeros(leaf.shape, leaf.dtype), leaf.sharding)
+            for name, leaf in leaves.items()
+            if not leaf.size
+        }
         for name, abstract in wanted.items():
             arrays |= self._read_part(step, name, abstract)
         read = table_differences(leaf_table(arrays), leaf_table(leaves))
@@ -204,9 +208,7 @@ class Checkpoints:
             raise CheckpointError(
                 f"{self._folder(step)}: the arrays differ from the manifest:{indented(read)}"
             )
-        # Orbax may write the same sharding in other words, which a compiled step would be traced again for.
-        placed = [jax.device_put(arrays[name], leaf.sharding) for name, leaf in leaves.items()]
-        return jax.tree.unflatten(jax.tree.structure(tree), placed)
+        return jax.tree.unflatten(jax.tree.structure(tree), [arrays[name] for name in leaves])
 
     def _read_part(self, step: int, part: str, abstract: dict[str, Any]) -> dict[str, Any]:
         arguments = ocp.args.PyTreeRestore(
