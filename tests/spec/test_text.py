@@ -96,15 +96,24 @@ def test_anchors_are_values_to_copy():
         ("a: 0x" + "f" * 9000, f"f.yaml:1:4: an integer beyond 64 bits: '0x{'f' * 35}…'"),
         ("a: 1\n---\nb: 2", "f.yaml:2:1: a second document; a spec is one"),
         ("%YAML 1.1\n---\na: 1", "f.yaml:1:1: directives are not allowed"),
-        ("a: b: c", "f.yaml:1:5: not YAML: mapping values are not allowed in this context"),
         ("a: 1\nb\x07: 2", "f.yaml:2:2: unprintable character '\\x07'"),
-        ('a: "\\ud800"', "f.yaml:1:7: not YAML: found invalid Unicode character escape code"),
         ("[" * 60, "f.yaml:1:51: nested more than 50 deep"),
         ("&a a: &b [*a]\nc: " + "[" * 48 + "*b", "f.yaml:2:52: nested more than 50 deep, anchors expanded"),
     ],
 )
 def test_traps_are_errors_with_a_place(text, message):
     assert fails(text) == message
+
+
+@pytest.mark.parametrize(("text", "line"), [("a: b: c", 1), ("x: 1\n  y: 2", 2), ("a: 1\nb: 'x", 2)])
+def test_what_is_not_yaml_has_a_place(text, line):
+    # The sentence after it is the YAML library's.
+    assert fails(text).startswith(f"f.yaml:{line}:")
+    assert ": not YAML: " in fails(text)
+
+
+def test_half_a_surrogate_pair_is_refused():
+    assert fails('a: "\\ud800"').startswith("f.yaml:1:")
 
 
 def test_keys_that_are_wrong_are_all_reported():

@@ -101,7 +101,7 @@ class ComponentOf:
         name = value["type"]
         if not isinstance(name, str):
             raise _at_type(_error(f"expected the name of a component of kind {self.kind}"), name)
-        resolution = info.context if isinstance(info.context, Resolution) else Resolution(_installed())
+        resolution = info.context if isinstance(info.context, Resolution) else Resolution(installed())
         try:
             if not resolution.load:
                 resolution.registry.find(self.kind, name)
@@ -135,8 +135,9 @@ def _at_type(error: PydanticCustomError, name: Any) -> ValidationError:
     return ValidationError.from_exception_data("component", [details])
 
 
-def _installed() -> ComponentFinder:
-    # The registry is built on this module; only configurations made in Python without a registry come here.
+def installed() -> ComponentFinder:
+    """The registry of this Python environment, for those who were given none."""
+    # Imported here, because the registry is built on this module.
     from ulzoo.registry import Registry
 
     return Registry.discover()

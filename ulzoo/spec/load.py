@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from ulzoo.errors import Problem, SpecError
-from ulzoo.spec.component import ComponentFinder, Resolution
+from ulzoo.spec.component import ComponentFinder, Resolution, installed
 from ulzoo.spec.fields import Place
 from ulzoo.spec.messages import loose_literals, problems
 from ulzoo.spec.model import Spec
@@ -41,7 +41,7 @@ def parse_spec(
     registry: ComponentFinder | None = None,
 ) -> Spec:
     """As `load_spec`, from text; `source` stands where a file's name would in messages."""
-    return _validate(parse(text, source), overrides, Resolution(registry or _installed()))
+    return _validate(parse(text, source), overrides, Resolution(registry or installed()))
 
 
 def check_structure(
@@ -55,7 +55,7 @@ def check_structure(
         SpecError: with every problem found.
     """
     document = parse(read_text(path), str(path))
-    _validate(document, overrides, Resolution(registry or _installed(), load=False))
+    _validate(document, overrides, Resolution(registry or installed(), load=False))
 
 
 def spec_where(spec: Spec, path: str) -> tuple[str, Order]:
@@ -93,10 +93,3 @@ def _validate(document: Document, overrides: Overrides, resolution: Resolution) 
         raise SpecError(found)
     spec._source.marks.update(document.marks)
     return spec
-
-
-def _installed() -> ComponentFinder:
-    # Deferred, since the registry is built on this package's `Component`.
-    from ulzoo.registry import Registry
-
-    return Registry.discover()
