@@ -14,8 +14,8 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 from pydantic import Field, model_validator
 
-from ulzoo.components.layers.blocks import ConvBlock, keys_or_none
-from ulzoo.components.layers.linear import Pointwise, conv3
+from ulzoo.components.layers.blocks import conv_stack, keys_or_none
+from ulzoo.components.layers.linear import Conv3, Pointwise
 from ulzoo.components.layers.space import average_pool, divided, per_axis, space_to_depth
 from ulzoo.components.layers.stack import Stack
 from ulzoo.interfaces import AbstractEncoder, EncoderIO, Shape
@@ -23,7 +23,7 @@ from ulzoo.spec import Component
 
 
 class ResNet(AbstractEncoder):
-    patch_in: eqx.nn.Conv
+    patch_in: Conv3
     stages: tuple[Stack, ...]
     downs: tuple[Pointwise, ...]
     norm: eqx.nn.GroupNorm
@@ -35,16 +35,13 @@ class ResNet(AbstractEncoder):
         axes = len(io.data_shape) - 1
         keys = iter(jax.random.split(key, 2 + 2 * len(config.channels)))
         self.patch, self.factors = config.all_factors(axes)
-        self.patch_in = conv3(axes, io.data_shape[0] * math.prod(self.patch), config.channels[0], key=next(keys))
+        self.patch_in = Conv3(axes, io.data_shape[0] * math.prod(self.patch), config.channels[0], key=next(keys))
         stages, downs = [], []
         for i, channels in enumerate(config.channels):
             if i:
                 downs.append(Pointwise(config.channels[i - 1], channels, key=next(keys)))
-
-            def make(k: PRNGKeyArray, channels: int = channels) -> ConvBlock:
-                return ConvBlock(axes, channels, 0, config.dropout, key=k)
-
-            stages.append(Stack(make, config.blocks[i], remat=config.remat, key=next(keys)))
+            blocks, drop = config.blocks[i], config.dropout
+            stages.append(conv_stack(axes, channels, blocks, 0, drop, remat=config.remat, key=next(keys)))
         self.stages, self.downs = tuple(stages), tuple(downs)
         self.norm = eqx.nn.GroupNorm(1, config.channels[-1])
         self.out = Pointwise(config.channels[-1], io.moments * config.latent_channels, key=next(keys))

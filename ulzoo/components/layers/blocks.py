@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ulzoo.components.layers.attention import Attention
-from ulzoo.components.layers.linear import conv3, dropout, zeroed
+from ulzoo.components.layers.linear import Conv3, dropout, zeroed
 from ulzoo.components.layers.modulation import Modulation, scale_shift
+from ulzoo.components.layers.stack import LONGEST_UNROLLED, Stack
 
 
 def keys_or_none(key: PRNGKeyArray | None, n: int) -> Sequence[PRNGKeyArray | None]:
@@ -63,18 +64,20 @@ class ConvBlock(eqx.Module):
 
     norm_1: eqx.nn.GroupNorm
     norm_2: eqx.nn.GroupNorm
-    conv_1: eqx.nn.Conv
-    conv_2: eqx.nn.Conv
+    conv_1: Conv3
+    conv_2: Conv3
     modulation: Modulation | None
     drop: float = eqx.field(static=True)
 
-    def __init__(self, axes: int, channels: int, embedding: int, drop: float, *, key: PRNGKeyArray) -> None:
+    def __init__(
+        self, axes: int, channels: int, embedding: int, drop: float, *, scanned: bool, key: PRNGKeyArray
+    ) -> None:
         k_1, k_2, k_modulation = jax.random.split(key, 3)
         groups = next(g for g in (32, 16, 8, 4, 2, 1) if channels % g == 0 and channels // g >= 4 or g == 1)
         self.norm_1 = eqx.nn.GroupNorm(groups, channels)
         self.norm_2 = eqx.nn.GroupNorm(groups, channels)
-        self.conv_1 = conv3(axes, channels, channels, key=k_1)
-        self.conv_2 = zeroed(conv3(axes, channels, channels, key=k_2))
+        self.conv_1 = Conv3(axes, channels, channels, scanned=scanned, key=k_1)
+        self.conv_2 = zeroed(Conv3(axes, channels, channels, scanned=scanned, key=k_2))
         self.modulation = Modulation(embedding, channels, 2, key=k_modulation) if embedding else None
         self.drop = drop
 
@@ -87,3 +90,15 @@ class ConvBlock(eqx.Module):
             hidden = scale_shift(hidden, *self.modulation(embedding))
         hidden = dropout(jax.nn.silu(hidden), self.drop, key)
         return x + self.conv_2(hidden)
+
+
+def conv_stack(
+    axes: int, channels: int, depth: int, embedding: int, drop: float, *, remat: bool, key: PRNGKeyArray
+) -> Stack:
+    """A stack of convolutional blocks."""
+    scanned = depth > LONGEST_UNROLLED
+
+    def make(k: PRNGKeyArray) -> ConvBlock:
+        return ConvBlock(axes, channels, embedding, drop, scanned=scanned, key=k)
+
+    return Stack(make, depth, remat=remat, key=key)

@@ -12,9 +12,18 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
+LONGEST_UNROLLED = 4
+
 
 class Stack(eqx.Module):
-    """`depth` copies of a block, in order. `remat`: recompute a block's inside in the backward pass."""
+    """`depth` copies of a block, in order.
+
+    Up to `LONGEST_UNROLLED` blocks are written out instead of looped over: XLA's CPU passes do not reach into
+    loops, where convolutions run in scalar code; and so few compile quickly.
+
+    Attributes:
+        remat: recompute a block's inside in the backward pass.
+    """
 
     blocks: Any
     depth: int = eqx.field(static=True)
@@ -37,4 +46,9 @@ class Stack(eqx.Module):
             return eqx.combine(arrays, static)(x, *args, block_key), None
 
         body = jax.checkpoint(body) if self.remat else body
-        return jax.lax.scan(body, x, (arrays, keys))[0]
+        if self.depth > LONGEST_UNROLLED:
+            return jax.lax.scan(body, x, (arrays, keys))[0]
+        # Not scan(unroll=True): that leaves a loop of one trip, which the same passes see too late.
+        for i in range(self.depth):
+            x, _ = body(x, jax.tree.map(lambda leaf, i=i: leaf[i], (arrays, keys)))
+        return x

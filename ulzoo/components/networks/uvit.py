@@ -6,6 +6,7 @@ the transformer level only (SiD2: low-resolution levels only).
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Literal
 
@@ -14,9 +15,9 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 from pydantic import Field, model_validator
 
-from ulzoo.components.layers.blocks import ConvBlock, TransformerBlock, keys_or_none
+from ulzoo.components.layers.blocks import TransformerBlock, conv_stack, keys_or_none
 from ulzoo.components.layers.levels import Rescale
-from ulzoo.components.layers.linear import Pointwise, conv3, zeroed
+from ulzoo.components.layers.linear import Conv3, Pointwise, zeroed
 from ulzoo.components.layers.modulation import Embedding, Modulation, scale_shift
 from ulzoo.components.layers.space import depth_to_space, divided, per_axis, space_to_depth
 from ulzoo.components.layers.spatial import SpatialEntry
@@ -27,7 +28,7 @@ from ulzoo.spec import Component
 
 
 class UViT(AbstractDenoiser):
-    patch_in: eqx.nn.Conv
+    patch_in: Conv3
     embedding: Embedding
     entries: tuple[SpatialEntry, ...]
     down: tuple[Stack, ...]
@@ -48,17 +49,16 @@ class UViT(AbstractDenoiser):
         grid = divided(io.shape[1:], self.patch, "patch")
         patch_channels = io.shape[0] * math.prod(self.patch)
         widths, embedding = (*config.channels, config.width), config.embedding_width
-        self.patch_in = conv3(axes, patch_channels, widths[0], key=next(keys))
+        self.patch_in = Conv3(axes, patch_channels, widths[0], key=next(keys))
         self.embedding = Embedding(embedding, io.condition.vector, key=next(keys))
         entries, down, up, rescales = [], [], [], []
         for i, channels in enumerate(config.channels):
-
-            def make(k: PRNGKeyArray, channels: int = channels) -> ConvBlock:
-                return ConvBlock(axes, channels, embedding, 0.0, key=k)
-
+            stack = functools.partial(
+                conv_stack, axes, channels, config.blocks[i], embedding, 0.0, remat=config.remat
+            )
             entries.append(SpatialEntry(io.condition, grid, channels, key=next(keys)))
-            down.append(Stack(make, config.blocks[i], remat=config.remat, key=next(keys)))
-            up.append(Stack(make, config.blocks[i], remat=config.remat, key=next(keys)))
+            down.append(stack(key=next(keys)))
+            up.append(stack(key=next(keys)))
             factors = per_axis(config.factors[i] if config.factors else 2, axes, f"factors.{i}")
             grid = divided(grid, factors, f"factors.{i}")
             rescales.append(Rescale(channels, widths[i + 1], factors, key=next(keys)))
