@@ -27,6 +27,7 @@ class Record:
         protocol: how it was measured (data, N, seed, sampler and steps, EMA, dtype), JSON data; two values
             are comparable if their protocols are equal.
         interval: low and high end of a confidence interval, its level in the protocol.
+        extra: further numbers, JSON data, such as a split of the value by noise level.
     """
 
     step: int
@@ -36,6 +37,7 @@ class Record:
     unit: str
     protocol: Mapping[str, Any] = field(default_factory=dict)
     interval: tuple[float, float] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 def record_line(record: Record) -> str:
@@ -50,6 +52,8 @@ def record_line(record: Record) -> str:
     }
     if record.interval is not None:
         data["interval"] = [_to_json(end) for end in record.interval]
+    if record.extra:
+        data["extra"] = dict(record.extra)
     return json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -61,11 +65,13 @@ def parse_record(line: str) -> Record:
     try:
         step, stage, name = data.pop("step"), data.pop("stage"), data.pop("name")
         value, unit, protocol = data.pop("value"), data.pop("unit"), data.pop("protocol")
-        interval = data.pop("interval", None)
+        interval, extra = data.pop("interval", None), data.pop("extra", {})
     except KeyError as error:
         raise ValueError(f"no {error}") from None
     if data:
         raise ValueError(f"unknown entries {sorted(data)}")
+    if not isinstance(extra, dict):
+        raise ValueError("extra must be a table")
     if not isinstance(protocol, dict) or not all(isinstance(text, str) for text in (stage, name, unit)):
         raise ValueError("stage, name and unit must be text and protocol a table")
     if not isinstance(step, int) or isinstance(step, bool):
@@ -74,7 +80,7 @@ def parse_record(line: str) -> Record:
         if not isinstance(interval, list) or len(interval) != 2:
             raise ValueError(f"interval must be two numbers, got {interval!r}")
         interval = (_from_json(interval[0]), _from_json(interval[1]))
-    return Record(step, stage, name, _from_json(value), unit, protocol, interval)
+    return Record(step, stage, name, _from_json(value), unit, protocol, interval, extra)
 
 
 class MetricsFile:

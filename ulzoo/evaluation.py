@@ -1,0 +1,212 @@
+"""A trained run, seen from the metrics: implements `ulzoo.metrics.base.Evaluation`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from ulzoo.assemble import Assembly
+from ulzoo.autoencoder import Autoencoder
+from ulzoo.data.pipeline import eval_batches
+from ulzoo.data.source import Source, Split
+from ulzoo.errors import RunError
+from ulzoo.interfaces import AbstractBase, SamplerIO
+from ulzoo.metrics.base import RateTable
+from ulzoo.parallel.mesh import put_batch
+from ulzoo.parallel.precision import cast
+from ulzoo.programs.generate import generate
+from ulzoo.programs.measure import keys_for, rates, reconstruct
+from ulzoo.progress import Progress
+from ulzoo.spec import Component, Sample
+
+
+@dataclass
+class TrainedEvaluation:
+    """What metrics may ask of trained modules. Results are kept: several metrics share one set of samples.
+
+    Attributes:
+        stage: 1, or 2 with a base model.
+        data: the dataset's configuration.
+        sample: settings of sampling.
+        protocol: what all numbers share.
+        dtype: compute dtype of the networks.
+        quiet: show no progress.
+    """
+
+    stage: int
+    data: Any
+    assembly: Assembly
+    autoencoder: Autoencoder
+    base: AbstractBase | None
+    sample: Sample
+    mesh: Mesh
+    protocol: Mapping[str, Any]
+    dtype: str = "float32"
+    quiet: bool = False
+    _kept: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+    _sources: dict[str, Source] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.autoencoder = cast(self.autoencoder, jnp.dtype(self.dtype))
+        self.base = cast(self.base, jnp.dtype(self.dtype))
+
+    @property
+    def pixels(self) -> int:
+        return math.prod(self.assembly.data.shape[1:])
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return self.assembly.latent_shape
+
+    @property
+    def is_bound(self) -> bool:
+        return self.autoencoder.is_bound
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Names of damaged records that were met and replaced."""
+        return tuple(sorted({name for source in self._sources.values() for name in source.skipped}))
+
+    def source(self, split: Split) -> Source:
+        if split not in self._sources:
+            self._sources[split] = self.data.open(split)
+        return self._sources[split]
+
+    def images(self, split: Split, limit: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+        """uint8 (n, *space, c) and int32 labels (n,), None without labels; `limit` of them, spread evenly."""
+
+        def make() -> tuple[np.ndarray, np.ndarray | None]:
+            batches = [
+                {name: value[batch["mask"]] for name, value in batch.items()}
+                for batch in eval_batches(self.source(split), self._batch_size, limit)
+            ]
+            labels = np.concatenate([b["label"] for b in batches]) if "label" in batches[0] else None
+            return np.concatenate([b["image"] for b in batches]), labels
+
+        return self._once(("images", split, limit), make)
+
+    def rates(self, split: Split, limit: int | None, times: int, seed: int) -> RateTable:
+        """Rates of the images that `images(split, limit)` gives."""
+
+        def make() -> RateTable:
+            parts: list[list[np.ndarray]] = []
+            for batch, mask in self._batches(split, limit, "rates"):
+                keys = keys_for(seed, batch["index"])
+                fetched = jax.device_get(rates(self.autoencoder, batch["image"], keys, times))
+                parts.append([np.asarray(part)[mask] for part in fetched])
+            return RateTable(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+        return self._once(("rates", split, limit, times, seed), make)
+
+    def reconstructions(
+        self, split: Split, limit: int | None, seed: int, sampler: Component | None
+    ) -> tuple[np.ndarray, np.ndarray, Mapping[str, Any]]:
+        """Originals, reconstructions, and their protocol."""
+        config = self.sample.decoder_sampler if sampler is None else sampler
+
+        def make() -> tuple[np.ndarray, np.ndarray, Mapping[str, Any]]:
+            built = config.build(SamplerIO(), key=None)
+            originals, results = [], []
+            for batch, mask in self._batches(split, limit, "reconstructions"):
+                keys = keys_for(seed, batch["index"])
+                results.append(np.asarray(reconstruct(self.autoencoder, batch["image"], keys, built))[mask])
+                originals.append(np.asarray(batch["image"])[mask])
+            protocol = {"decoder_sampler": config.model_dump(mode="json"), "seed": seed}
+            return np.concatenate(originals), np.concatenate(results), protocol
+
+        return self._once(("reconstructions", split, limit, seed, config.model_dump_json()), make)
+
+    def samples(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray | None, Mapping[str, Any]]:
+        """Samples of all classes in turn, their labels, and their protocol."""
+        classes = self.assembly.data.num_classes
+        labels = None if classes is None else np.arange(count, dtype=np.int32) % classes
+
+        def make() -> tuple[np.ndarray, np.ndarray | None, Mapping[str, Any]]:
+            protocol = {**self.sampling_protocol(), "seed": seed}
+            return self.draw(count, labels, seed), labels, protocol
+
+        return self._once(("samples", count, seed), make)
+
+    def sampling_protocol(self) -> dict[str, Any]:
+        """Samplers, steps and guidance."""
+        names = {"sampler", "decoder_sampler", "guidance"}
+        return self.sample.model_dump(mode="json", include=names)
+
+    def draw(self, count: int, labels: np.ndarray | None, seed: int) -> np.ndarray:
+        """`count` samples, uint8 (count, *space, c); the i-th depends on seed, i and its label alone.
+
+        Raises:
+            RunError: there is no base model.
+        """
+        if self.base is None:
+            raise RunError("there is no base model to sample from: train stage 2 first")
+        sampler = self.sample.sampler.build(SamplerIO(), key=None)
+        decoder_sampler = self.sample.decoder_sampler.build(SamplerIO(), key=None)
+        size = self._rounded(min(self.sample.batch_size, count))
+        results = []
+        with self._progress("samples", -(-count // size), size) as progress:
+            for start in range(0, count, size):
+                indices = np.arange(start, start + size, dtype=np.int32)
+                batch = {"index": indices}
+                if labels is not None:
+                    batch["label"] = labels[np.minimum(indices, count - 1)]
+                placed = put_batch(batch, self.mesh)
+                keys = keys_for(seed, placed.pop("index"))
+                images = generate(
+                    self.autoencoder,
+                    self.base,
+                    placed,
+                    self.latent_shape,
+                    sampler,
+                    decoder_sampler,
+                    keys,
+                    self.sample.guidance.scale,
+                    self.sample.guidance.log_snr_interval,
+                )
+                results.append(np.asarray(images))
+                progress.advance()
+        return np.concatenate(results)[:count]
+
+    @property
+    def _batch_size(self) -> int:
+        return self._rounded(min(self.sample.batch_size, 256))
+
+    def _rounded(self, size: int) -> int:
+        ways = self.mesh.shape["data"]
+        return -(-size // ways) * ways
+
+    def _batches(
+        self, split: Split, limit: int | None, title: str
+    ) -> Iterator[tuple[dict[str, jax.Array], np.ndarray]]:
+        source = self.source(split)
+        count = len(source) if limit is None else min(limit, len(source))
+        size = min(self._batch_size, self._rounded(count))
+        with self._progress(title, -(-count // size), size) as progress:
+            for batch in eval_batches(source, size, limit):
+                mask = batch.pop("mask")
+                yield put_batch(batch, self.mesh), mask
+                progress.advance()
+
+    def _progress(self, title: str, total: int, images: int) -> Progress:
+        # One batch is over before a bar could be read.
+        stream = open_null() if self.quiet or total < 3 else None
+        return Progress(title, total, images=images, unit="batches", stream=stream)
+
+    def _once(self, key: tuple[Any, ...], make: Any) -> Any:
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+
+def open_null() -> Any:
+    """A stream that forgets."""
+    import io
+
+    return io.StringIO()

@@ -1,0 +1,102 @@
+"""Hooks of the training loop: records with progress, and checkpoints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+from jaxtyping import Array
+
+from ulzoo.checkpoint import Checkpoints
+from ulzoo.errors import TrainingError
+from ulzoo.programs.state import TrainState
+from ulzoo.progress import Progress
+from ulzoo.records import Record
+
+
+class MetricLog:
+    """Averages the metrics of an interval, fetches them one interval late, and passes them on.
+
+    Late, because by then the device has long computed them: fetching does not stall the steps. `close`
+    passes on what is left.
+
+    Args:
+        stage: "stage1" or "stage2".
+        units: of the program's metrics.
+        every: steps in an interval.
+        write: receives the records.
+        progress: is shown loss and bits/pixel.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        units: Mapping[str, str],
+        every: int,
+        write: Callable[[list[Record]], None],
+        progress: Progress | None = None,
+    ) -> None:
+        self._stage, self._units, self._every = stage, units, every
+        self._write, self._progress = write, progress
+        self._current: list[tuple[int, Mapping[str, Array]]] = []
+        self._waiting: list[tuple[int, Mapping[str, Array]]] = []
+
+    def __call__(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
+        self._current.append((step, metrics))
+        numbers: Mapping[str, float] | None = None
+        if step % self._every == 0:
+            numbers = self._flush()
+            self._waiting, self._current = self._current, []
+        if self._progress is not None:
+            self._progress.advance(1, numbers)
+
+    def close(self) -> None:
+        """Pass on the intervals that are still waiting, the last one perhaps short.
+
+        Raises:
+            TrainingError: a loss in them is not finite.
+        """
+        for _ in range(2):
+            self._flush()
+            self._waiting, self._current = self._current, []
+
+    def _flush(self) -> dict[str, float] | None:
+        if not self._waiting:
+            return None
+        steps = [step for step, _ in self._waiting]
+        fetched = jax.device_get([metrics for _, metrics in self._waiting])
+        self._waiting = []
+        bad = next((i for i, metrics in enumerate(fetched) if not math.isfinite(metrics["loss"])), None)
+        if bad is not None:
+            raise TrainingError(
+                f"{self._stage}: the loss is {float(fetched[bad]['loss'])} at step {steps[bad]}\n"
+                "    try a smaller learning rate, a longer warm-up, or precision: float32"
+            )
+        means = {name: float(sum(m[name] for m in fetched)) / len(fetched) for name in fetched[0]}
+        protocol = {"split": "train", "steps": [steps[0], steps[-1]], "ema": False}
+        if "rate_weight" in means:
+            protocol["rate"] = "see rate_weight: below 1 the loss is a proxy"
+        self._write(
+            [
+                Record(steps[-1], self._stage, f"{self._stage}/train/{name}", value, self._units[name], protocol)
+                for name, value in means.items()
+            ]
+        )
+        return {
+            shown: means[name]
+            for name, shown in (("loss", "loss"), ("bits_per_pixel", "bits/pixel"))
+            if name in means
+        }
+
+
+def save_checkpoints(
+    checkpoints: Checkpoints, manifest: Mapping[str, Any]
+) -> Callable[[int, TrainState, Mapping[str, Array]], None]:
+    """A hook that saves the state; saving goes on in the background."""
+
+    def hook(step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
+        checkpoints.save(step, state, {**manifest, "step": step})
+
+    return hook

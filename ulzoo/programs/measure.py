@@ -1,0 +1,60 @@
+"""Measuring a trained autoencoder: rates at nested times, and reconstructions. Jitted, one image's noise its own."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from ulzoo.autoencoder import Autoencoder
+from ulzoo.interfaces import AbstractSampler
+from ulzoo.programs.program import to_images, to_model
+
+
+@eqx.filter_jit
+def rates(
+    autoencoder: Autoencoder, images: Array, keys: PRNGKeyArray, times: int
+) -> tuple[Array, Array, Array, Array]:
+    """Rates of a batch of images at `times` stratified times each.
+
+    Args:
+        images: uint8 (b, *space, c).
+        keys: (b,): times and noise of an image come from its own key.
+
+    Returns:
+        nats (b, k), log_snr (b, k), the diffusion part of the nats (b, k), and nats by latent position
+        (b, *latent space), mean over times.
+    """
+
+    def one(x: Array, key: PRNGKeyArray) -> tuple[Array, Array, Array, Array]:
+        k_times, k_noise = jax.random.split(key)
+        t = (jax.random.uniform(k_times) + jnp.arange(times, dtype=jnp.float32)) / times
+        terms = jax.vmap(lambda t, k: autoencoder.rate(x, t, key=k))(t, jax.random.split(k_noise, times))
+        position_axes = tuple(range(1, terms.map.ndim))
+        return (
+            terms.map.sum(position_axes),
+            terms.log_snr,
+            terms.diffusion.sum(position_axes),
+            terms.map.mean(0),
+        )
+
+    return jax.vmap(one)(to_model(images), keys)
+
+
+@eqx.filter_jit
+def reconstruct(
+    autoencoder: Autoencoder, images: Array, keys: PRNGKeyArray, sampler: AbstractSampler
+) -> Array:
+    """uint8 (b, *space, c) → the same images through the latent; an image's noise comes from its own key."""
+
+    def one(x: Array, key: PRNGKeyArray) -> Array:
+        return autoencoder.reconstruct(x, sampler, key=key)
+
+    return to_images(jax.vmap(one)(to_model(images), keys))
+
+
+def keys_for(seed: int, indices: Int[Array, "b"]) -> PRNGKeyArray:
+    """A key for each index: an image's numbers do not depend on its batch."""
+    root = jax.random.key(seed)
+    return jax.vmap(lambda index: jax.random.fold_in(root, index))(indices)
