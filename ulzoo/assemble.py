@@ -55,7 +55,9 @@ class Assembly:
         """Stage 1's modules; equal keys give equal parameters, however each role was given."""
         keys = dict(zip(AUTOENCODER, jax.random.split(key, 3), strict=True))
         return Autoencoder(
-            **{role: self.makers[role](keys[role]) for role in AUTOENCODER}, log_snr=self.log_snr, noise=self.noise
+            **{role: self.makers[role](keys[role]) for role in AUTOENCODER},
+            log_snr=self.log_snr,
+            noise=self.noise,
         )
 
     def base_model(self, key: PRNGKeyArray) -> AbstractBase:
@@ -143,7 +145,10 @@ def _maker(role: Any, io: Any, path: str) -> Callable[[PRNGKeyArray], Any]:
 
 def _latent_shape(encoder: Any, io: EncoderIO) -> Shape:
     with inside("encoder"):
+        if hasattr(encoder, "latent_shape"):
+            return tuple(encoder.latent_shape(io.data_shape))
         if isinstance(encoder, Component):
-            return tuple(encoder.latent_shape(io.data_shape))  # type: ignore[attr-defined]
-        output = eqx.filter_eval_shape(encoder, jax.ShapeDtypeStruct(io.data_shape, "float32"))
+            encoder = eqx.filter_eval_shape(lambda key: encoder.build(io, key=key), jax.random.key(0))
+        x = jax.ShapeDtypeStruct(io.data_shape, "float32")
+        output = eqx.filter_eval_shape(lambda module, x: module(x), encoder, x)
         return (output.shape[0] // io.moments, *output.shape[1:])

@@ -29,7 +29,7 @@ class Autoencoder(eqx.Module):
     """Encoder, prior and decoder around one minimum noise.
 
     Attributes:
-        log_snr: λ_z(0), the log-SNR of z_0; the encoder's noise and the prior's least noise are this one number.
+        log_snr: λ_z(0), the log-SNR of z_0; the encoder's noise and the prior's least noise are this number.
         noise: "fixed": z_0 = α_0 z_clean + σ_0 ε with z_clean = E(x). "learned" (ablation D): the encoder
             also gives a variance σ_z², and z_clean is drawn from it before the same noise is added.
 
@@ -61,7 +61,9 @@ class Autoencoder(eqx.Module):
         """z_clean, without noise and without dropout: what stage 2 learns to generate."""
         return self.moments(x)[0]
 
-    def add_noise(self, z_clean: Float[Array, "k *latent"], *, key: PRNGKeyArray) -> Float[Array, "k *latent"]:
+    def add_noise(
+        self, z_clean: Float[Array, "k *latent"], *, key: PRNGKeyArray
+    ) -> Float[Array, "k *latent"]:
         """z_0 = α_0 z_clean + σ_0 ε: what the decoder sees."""
         return add_noise(z_clean, jax.random.normal(key, z_clean.shape), jnp.asarray(self.log_snr))
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from ulzoo.assemble import Assembly
-from ulzoo.errors import InterfaceError, Problem, SpecError, inside
+from ulzoo.errors import InterfaceError, SpecError
 from ulzoo.flops import count_flops, count_parameters
 from ulzoo.interfaces import Shape
 from ulzoo.spec import Spec, problem_at
@@ -41,13 +41,12 @@ def inspect(assembly: Assembly, spec: Spec | None = None) -> list[RoleReport]:
     reports, problems = [], []
     for role, check in _checks(assembly).items():
         try:
-            with inside(role):
-                reports.append(check())
+            reports.append(check())
         except (InterfaceError, TypeError, ValueError) as error:
-            failure = error if isinstance(error, InterfaceError) else InterfaceError(str(error), role)
+            failure = _placed(error, role)
             if spec is None:
                 raise failure from error
-            problems.append(_problem(spec, role, failure))
+            problems.append(problem_at(spec, failure.path, failure.text))
             if role == "encoder":
                 break  # the others are built for the encoder's shapes
     if problems:
@@ -55,9 +54,12 @@ def inspect(assembly: Assembly, spec: Spec | None = None) -> list[RoleReport]:
     return reports
 
 
-def _problem(spec: Spec, role: str, error: InterfaceError) -> Problem:
-    # A role's maker says where it stands, and so does the check around it: once is enough.
-    return problem_at(spec, error.path.removeprefix(f"{role}.") if error.path.startswith(f"{role}.{role}") else error.path, error.text)
+def _placed(error: Exception, role: str) -> InterfaceError:
+    """The error with a path that starts at the role: what fails while it is built says so itself."""
+    if not isinstance(error, InterfaceError):
+        return InterfaceError(str(error), role)
+    parts = error.path.split(".") if error.path else []
+    return InterfaceError(error.text, ".".join(parts if parts[:1] == [role] else [role, *parts]))
 
 
 def _checks(assembly: Assembly) -> dict[str, Callable[[], RoleReport]]:

@@ -1,6 +1,6 @@
 """The contracts between components, and the glossary of axes.
 
-Axes (jaxtyping names; everything inside models is channels first and unbatched, batches come from `jax.vmap`):
+Axes (jaxtyping names; inside models everything is channels first and unbatched, `jax.vmap` makes batches):
     c       channels of pixels or of a latent
     *space  spatial axes: (h, w) for images, (t, h, w) for video
     d       width of a vector condition
@@ -43,9 +43,11 @@ class DataIO:
 
 @dataclass(frozen=True)
 class EncoderIO:
-    """`moments` is 1 for a deterministic encoder, 2 when the encoder also gives a log-variance (learned noise).
+    """`moments` is 1 for a deterministic encoder, 2 when it also gives a log-variance (learned noise).
 
-    The module must map `data_shape` to (moments * latent channels, *latent space).
+    The module must map `data_shape` to (moments * latent channels, *latent space). A configuration may say
+    the latent's shape by a method `latent_shape(data_shape)`, with errors that name its own fields; without
+    it the shape is found by running the module abstractly.
     """
 
     data_shape: Shape
@@ -168,8 +170,10 @@ class AbstractEncoder(eqx.Module):
     """Deterministic map from data to the clean latent (Heek et al. 2026, §3)."""
 
     @abc.abstractmethod
-    def __call__(self, x: Float[Array, "c *space"], *, key: PRNGKeyArray | None = None) -> Float[Array, "m *latent"]:
-        """Latent moments: z_clean, or z_clean's mean and log-variance stacked on channels (`EncoderIO.moments` 2).
+    def __call__(
+        self, x: Float[Array, "c *space"], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "m *latent"]:
+        """z_clean, or its mean and log-variance stacked on channels (`EncoderIO.moments` 2).
 
         Args:
             x: one example in [−1, 1].
@@ -178,7 +182,7 @@ class AbstractEncoder(eqx.Module):
 
 
 class AbstractDenoiser(eqx.Module):
-    """A network: usable in a prior, a decoder or a base model. What its output means (v, x or ε) is theirs to say."""
+    """A network, usable in a prior, a decoder or a base model; they say what its output means (v, x or ε)."""
 
     @abc.abstractmethod
     def __call__(
@@ -240,7 +244,7 @@ class AbstractSampler(eqx.Module):
             denoise: (z_t, log_snr) → x̂.
             log_snrs: `steps + 1` levels.
             key: for samplers that add noise; others leave it unused.
-            clean: False ends at `log_snrs[-1]` still noisy (latents); True returns x̂ at the last step (pixels).
+            clean: False ends at `log_snrs[-1]`, still noisy (latents); True returns the last x̂ (pixels).
         """
 
 
@@ -262,11 +266,13 @@ class AbstractPrior(eqx.Module):
     """Prices latents (Heek et al. 2026, §3.1)."""
 
     is_bound: eqx.AbstractVar[bool]
-    """True when the training objective's rate is an upper bound: unweighted, summed, terminal KL, no stop-gradient."""
+    """Whether the objective's rate is an upper bound: unweighted, summed, terminal KL, no stop-gradient."""
 
     @abc.abstractmethod
-    def rate(self, z_clean: Float[Array, "c *space"], t: Scalar, *, key: PRNGKeyArray, inference: bool = False) -> RateTerms:
-        """One-sample Monte-Carlo estimate, at time `t`, of the rate of one latent. Unbiased over t ~ U(0, 1)."""
+    def rate(
+        self, z_clean: Float[Array, "c *space"], t: Scalar, *, key: PRNGKeyArray, inference: bool = False
+    ) -> RateTerms:
+        """One-sample estimate, at time `t`, of the rate of one latent; unbiased over t ~ U(0, 1)."""
 
 
 class AbstractDecoder(eqx.Module):

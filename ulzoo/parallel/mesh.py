@@ -24,7 +24,9 @@ def make_mesh(axes: Mapping[str, int] | None = None) -> Mesh:
     known = int(np.prod([size for size in axes.values() if size != -1]))
     sizes = {name: count // known if size == -1 else size for name, size in axes.items()}
     if int(np.prod(list(sizes.values()))) != count:
-        raise InterfaceError(f"{axes} does not multiply to the {count} devices that are here", "parallel.mesh")
+        raise InterfaceError(
+            f"{axes} does not multiply to the {count} devices that are here", "parallel.mesh"
+        )
     # Auto: jax.make_mesh's own default (Explicit) refuses sharding constraints.
     return jax.make_mesh(tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes))
 
@@ -34,8 +36,8 @@ def check_batch(batch_size: int, mesh: Mesh, path: str) -> None:
     ways = mesh.shape["data"]
     if batch_size % ways:
         low = batch_size // ways * ways
-        near = " and ".join(str(size) for size in (low, low + ways) if size)
-        raise InterfaceError(f"{batch_size} is not a multiple of mesh.data = {ways}; nearest are {near}", path)
+        near = f"nearest are {low} and {low + ways}" if low else f"the least is {ways}"
+        raise InterfaceError(f"{batch_size} is not a multiple of mesh.data = {ways}; {near}", path)
 
 
 def over_batch(mesh: Mesh) -> NamedSharding:

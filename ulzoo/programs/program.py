@@ -1,4 +1,4 @@
-"""A program: a state, and a jitted, sharded, donated step on it. Stage 1 and stage 2 differ in their loss alone."""
+"""A program: a state, and a jitted, sharded, donated step on it. The stages differ in their loss alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jaxtyping import Array, PRNGKeyArray
 from ulzoo.interfaces import DataIO
 from ulzoo.parallel.mesh import over_batch, replicated
 from ulzoo.parallel.precision import cast
-from ulzoo.programs.state import TrainState, ema_update, join, split
+from ulzoo.programs.state import TrainState, ema_update, is_array, join, split
 
 Batch = Mapping[str, Array]
 Metrics = dict[str, Array]
@@ -36,6 +36,7 @@ class Program:
             fetching them is the caller's choice, so a step never waits for the host.
         evaluate: (state, batch, key) → metrics of the EMA modules without dropout.
         modules: (state, ema) → the stage's modules with the state's parameters in them.
+        join: (params or ema, knobs) → the same from parts of a state.
         abstract_state: shapes, dtypes and shardings of the state; allocates nothing.
         abstract_batch: the same for a batch.
     """
@@ -46,8 +47,9 @@ class Program:
     step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
     evaluate: Callable[[TrainState, Batch, PRNGKeyArray], Metrics]
     modules: Callable[..., Any]
+    join: Callable[[Any, Any], Any]
     abstract_state: TrainState
-    abstract_batch: Batch
+    abstract_batch: Mapping[str, jax.ShapeDtypeStruct]
     lower: Callable[[], Any]
     """() → the step lowered for this mesh, ready to `compile()`; allocates nothing."""
 
@@ -71,12 +73,14 @@ def make_program(
         make: key → modules to train.
         loss: see `Loss`; it receives (modules, frozen) as modules if `frozen` is given.
         dtype: compute dtype of the networks; parameters, losses and optimiser stay float32.
-        frozen: modules that the loss needs and that are not trained (stage 2's encoder).
+        frozen: modules that the loss needs and that are not trained (stage 2's encoder); with abstract shapes
+            in place of its arrays the program can be lowered, not run.
     """
     static = split(eqx.filter_eval_shape(make, jax.random.key(0)))[2]
     everywhere = replicated(mesh)
-    frozen_arrays, frozen_static = eqx.partition(frozen, eqx.is_array)
-    frozen_arrays = jax.device_put(frozen_arrays, everywhere)
+    frozen_arrays, frozen_static = eqx.partition(frozen, is_array)
+    if all(eqx.is_array(leaf) for leaf in jax.tree.leaves(frozen_arrays)):
+        frozen_arrays = jax.device_put(frozen_arrays, everywhere)
 
     def init(key: PRNGKeyArray) -> TrainState:
         k_params, k_steps = jax.random.split(key)
@@ -85,7 +89,9 @@ def make_program(
         copy = jax.tree.map(jnp.copy, params)
         return TrainState(jnp.zeros((), jnp.int32), k_steps, params, copy, optimizer.init(params), knobs)
 
-    def losses(params: Any, knobs: Any, frozen_arrays: Any, batch: Batch, step: Array, key: Any, inference: bool) -> Any:
+    def losses(
+        params: Any, knobs: Any, frozen_arrays: Any, batch: Batch, step: Array, key: Any, inference: bool
+    ) -> Any:
         modules = join(cast(params, dtype), knobs, static)
         if frozen is not None:
             modules = (modules, eqx.combine(cast(frozen_arrays, dtype), frozen_static))
@@ -127,6 +133,7 @@ def make_program(
         step=lambda state, batch: jitted_step(frozen_arrays, state, batch),
         evaluate=lambda state, batch, key: jitted_evaluate(frozen_arrays, state, batch, key),
         modules=modules,
+        join=lambda params, knobs: join(params, knobs, static),
         abstract_state=abstract_state,
         abstract_batch=abstract_batch,
         lower=lower,
@@ -149,7 +156,7 @@ def raw_conditions(batch: Batch) -> dict[str, Array]:
     return {name: value for name, value in batch.items() if name not in ("image", "index", "mask")}
 
 
-def _batch_shapes(data: DataIO, batch_size: int) -> Batch:
+def _batch_shapes(data: DataIO, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
     batch = {"image": jax.ShapeDtypeStruct((batch_size, *data.shape[1:], data.shape[0]), jnp.uint8)}
     if data.num_classes is not None:
         batch["label"] = jax.ShapeDtypeStruct((batch_size,), jnp.int32)

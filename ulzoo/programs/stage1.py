@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +17,16 @@ from ulzoo.interfaces import OptimizerIO
 from ulzoo.parallel.mesh import check_batch, make_mesh
 from ulzoo.programs.program import Batch, Metrics, Program, make_program, to_model
 from ulzoo.spec import Stage1
+
+UNITS = {
+    "loss": "bits/pixel",
+    "bits_per_pixel": "bits/pixel",
+    "distortion": "bits/pixel",
+    "squared_error": "1",
+    "rate_weight": "1",
+    "gradient_norm": "bits/pixel",
+}
+"""Units of the program's metrics."""
 
 
 def stage1(
@@ -46,16 +55,18 @@ def stage1(
     scale = 1.0 / (math.prod(assembly.data.shape[1:]) * math.log(2.0))
     warmup = settings.rate_warmup_steps
 
-    def loss(model: Autoencoder, batch: Batch, step: Array, key: PRNGKeyArray, inference: bool) -> tuple[Array, Metrics]:
+    def loss(
+        model: Autoencoder, batch: Batch, step: Array, key: PRNGKeyArray, inference: bool
+    ) -> tuple[Array, Metrics]:
         x = to_model(batch["image"])
         n = x.shape[0]
         k_latent, k_data, k_examples = jax.random.split(key, 3)
         # Times of rate and distortion are paired at random: both rise along the batch otherwise.
         t_latent = stratified_times(k_latent, n)
         t_data = jax.random.permutation(jax.random.fold_in(k_data, 1), stratified_times(k_data, n))
-        rate, distortion = jax.vmap(
-            lambda x, t, s, k: model.losses(x, t, s, key=k, inference=inference)
-        )(x, t_latent, t_data, jax.random.split(k_examples, n))
+        rate, distortion = jax.vmap(lambda x, t, s, k: model.losses(x, t, s, key=k, inference=inference))(
+            x, t_latent, t_data, jax.random.split(k_examples, n)
+        )
         nats = jax.vmap(lambda terms: terms.nats)(rate).mean()
         rate_weight = jnp.minimum(1.0, (step + 1) / warmup) if warmup and not inference else jnp.ones(())
         total = rate_weight * (nats + rate.penalty.mean()) + distortion.loss.mean()
@@ -78,17 +89,3 @@ def stage1(
         mesh=mesh,
         dtype=jnp.dtype(precision),
     )
-
-
-def units() -> dict[str, str]:
-    """Units of the stage's metrics, for records and reports."""
-    return {
-        "loss": "bits/pixel",
-        "bits_per_pixel": "bits/pixel",
-        "distortion": "bits/pixel",
-        "squared_error": "1",
-        "rate_weight": "1",
-        "gradient_norm": "bits/pixel",
-    }
-
-

@@ -18,6 +18,9 @@ from ulzoo.parallel.mesh import check_batch, make_mesh
 from ulzoo.programs.program import Batch, Metrics, Program, make_program, raw_conditions, to_model
 from ulzoo.spec import Stage2
 
+UNITS = {"loss": "nats/dimension", "squared_error": "1/dimension", "gradient_norm": "nats/dimension"}
+"""Units of the program's metrics."""
+
 
 def stage2(
     assembly: Assembly,
@@ -31,7 +34,8 @@ def stage2(
     """The program of stage 2; its module is the base model.
 
     Args:
-        autoencoder: stage 1's EMA modules; only the encoder is used, frozen.
+        autoencoder: stage 1's EMA modules; only the encoder is used, frozen. Abstract shapes will do for
+            `lower`.
         optimizer: replaces the one of the settings.
 
     Raises:
@@ -44,7 +48,11 @@ def stage2(
     scale = 1.0 / math.prod(assembly.latent_shape)
 
     def loss(
-        modules: tuple[AbstractBase, Autoencoder], batch: Batch, step: Array, key: PRNGKeyArray, inference: bool
+        modules: tuple[AbstractBase, Autoencoder],
+        batch: Batch,
+        step: Array,
+        key: PRNGKeyArray,
+        inference: bool,
     ) -> tuple[Array, Metrics]:
         base, frozen = modules
         x = to_model(batch["image"])
@@ -78,8 +86,3 @@ def stage2(
 def autoencoder_encoder(autoencoder: Autoencoder) -> Autoencoder:
     """The autoencoder with prior and decoder taken out: all that stage 2 keeps in memory."""
     return Autoencoder(autoencoder.encoder, None, None, autoencoder.log_snr, autoencoder.noise)  # type: ignore[arg-type]
-
-
-def units() -> dict[str, str]:
-    """Units of the stage's metrics, for records and reports."""
-    return {"loss": "nats/dimension", "squared_error": "1/dimension", "gradient_norm": "nats/dimension"}

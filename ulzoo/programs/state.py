@@ -33,16 +33,16 @@ class TrainState(eqx.Module):
 
 
 def split(modules: Any) -> tuple[Any, Any, Any]:
-    """modules → (params, knobs, static); `join` puts them together. Works on arrays and on abstract shapes."""
+    """modules → (params, knobs, static); `join` puts them together. Takes arrays and abstract shapes."""
 
     def trained(node: Any) -> Any:
         if isinstance(node, AbstractWeighting):
             return jax.tree.map(lambda _: False, node)
-        return _is_array(node) and jnp.issubdtype(node.dtype, jnp.inexact)
+        return is_array(node) and jnp.issubdtype(node.dtype, jnp.inexact)
 
     mask = jax.tree.map(trained, modules, is_leaf=lambda node: isinstance(node, AbstractWeighting))
     params, rest = eqx.partition(modules, mask)
-    knobs, static = eqx.partition(rest, _is_array)
+    knobs, static = eqx.partition(rest, is_array)
     return params, knobs, static
 
 
@@ -52,10 +52,11 @@ def join(params: Any, knobs: Any, static: Any) -> Any:
 
 
 def ema_update(ema: Any, params: Any, decay: float, step: Int[Array, ""]) -> Any:
-    """ema ← d·ema + (1 − d)·params, with d = min(decay, (1 + step)/(10 + step)) so that early steps are forgotten."""
+    """ema ← d·ema + (1 − d)·params; d = min(decay, (1 + step)/(10 + step)), so early steps are forgotten."""
     d = jnp.minimum(decay, (1.0 + step) / (10.0 + step)).astype(jnp.float32)
     return jax.tree.map(lambda old, new: d * old + (1.0 - d) * new.astype(old.dtype), ema, params)
 
 
-def _is_array(leaf: Any) -> bool:
+def is_array(leaf: Any) -> bool:
+    """Whether a leaf is an array or the shape of one."""
     return eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)

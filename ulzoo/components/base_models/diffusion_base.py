@@ -1,4 +1,4 @@
-"""The base model: a denoiser on frozen latents, conditional, with a sigmoid weight (Heek et al. 2026, §3.3)."""
+"""The base model: a conditional denoiser on frozen latents, sigmoid-weighted (Heek et al. 2026, §3.3)."""
 
 from __future__ import annotations
 
@@ -66,12 +66,16 @@ class DiffusionBase(AbstractBase):
         return denoise(self.network, self.prediction, z_t, log_snr, self.condition(raw, None))
 
     def condition(self, raw: RawConditions | None, key: PRNGKeyArray | None) -> Condition:
-        """The conditioners' vectors, one after the other; each condition is dropped on its own if there is a key."""
+        """The conditioners' vectors, one after the other; with a key, each is dropped on its own."""
         if not self.conditioners:
             return Condition()
         if raw is None:
-            return Condition(vector=jnp.concatenate([conditioner.null() for conditioner in self.conditioners]))
-        keys = [None] * len(self.conditioners) if key is None else jax.random.split(key, len(self.conditioners))
+            return Condition(
+                vector=jnp.concatenate([conditioner.null() for conditioner in self.conditioners])
+            )
+        keys = (
+            [None] * len(self.conditioners) if key is None else jax.random.split(key, len(self.conditioners))
+        )
         vectors = [conditioner(raw, key=k) for conditioner, k in zip(self.conditioners, keys, strict=True)]
         return Condition(vector=jnp.concatenate(vectors))
 
@@ -86,7 +90,9 @@ class DiffusionBaseConfig(Component):
     """What generation is conditioned on; none: unconditional."""
     schedule: Annotated[Component, ComponentOf("schedule")] = default_component("ulzoo.cosine.v1")
     """Noise schedule from the latent's log-SNR down."""
-    weighting: Annotated[Component, ComponentOf("weighting")] = default_component("ulzoo.sigmoid.v1", bias=-1.0)
+    weighting: Annotated[Component, ComponentOf("weighting")] = default_component(
+        "ulzoo.sigmoid.v1", bias=-1.0
+    )
     """Weight by noise level; the loss factor only scales it, the bias should lie below the decoder's."""
     prediction: Literal["v", "x", "eps"] = "v"
     """What the network's output means."""

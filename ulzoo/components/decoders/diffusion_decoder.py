@@ -91,7 +91,9 @@ class DiffusionDecoderConfig(Component):
 
     def build(self, io: DecoderIO, *, key: PRNGKeyArray) -> DiffusionDecoder:
         with inside("network"):
-            network = self.network.build(NetworkIO(io.data_shape, ConditionIO(spatial=io.latent_shape)), key=key)
+            network = self.network.build(
+                NetworkIO(io.data_shape, ConditionIO(spatial=io.latent_shape)), key=key
+            )
         with inside("schedule"):
             schedule = self.schedule.build(ScheduleIO(), key=None)
         with inside("weighting"):

@@ -26,7 +26,9 @@ from ulzoo.interfaces import (
 )
 from ulzoo.spec import Component, ComponentOf
 
-_NO_INPUT_LOG_SNR = -20.0  # where any denoiser is blind: the network sees zeros and is told that they are noise
+_NO_INPUT_LOG_SNR = (
+    -20.0
+)  # where any denoiser is blind: the network sees zeros and is told that they are noise
 
 
 class ConstantWeighting(AbstractWeighting):
@@ -79,6 +81,8 @@ class MSEDecoderConfig(Component):
 
     def build(self, io: DecoderIO, *, key: PRNGKeyArray) -> MSEDecoder:
         with inside("network"):
-            network = self.network.build(NetworkIO(io.data_shape, ConditionIO(spatial=io.latent_shape)), key=key)
+            network = self.network.build(
+                NetworkIO(io.data_shape, ConditionIO(spatial=io.latent_shape)), key=key
+            )
         weighting = ConstantWeighting(jnp.asarray(self.loss_factor, jnp.float32))
         return MSEDecoder(network=network, weighting=weighting, data_shape=io.data_shape)

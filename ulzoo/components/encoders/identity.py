@@ -1,4 +1,4 @@
-"""No encoder: the latent is the data itself, so that stage 2 is diffusion in pixels (the paper's pixel baseline)."""
+"""No encoder: the latent is the data itself; stage 2 is diffusion in pixels (the paper's pixel baseline)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from ulzoo.spec import Component
 
 
 class Identity(AbstractEncoder):
-    def __call__(self, x: Float[Array, "c *space"], *, key: PRNGKeyArray | None = None) -> Float[Array, "c *space"]:
+    def __call__(
+        self, x: Float[Array, "c *space"], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "c *space"]:
         return jnp.asarray(x)
 
 
 class IdentityConfig(Component):
-    """The latent is the data itself. Works with fixed noise only: there is nothing to learn a variance with."""
+    """The latent is the data itself. Works with fixed noise only: nothing here could learn a variance."""
 
     type: Literal["ulzoo.identity.v1"] = "ulzoo.identity.v1"
 

@@ -35,7 +35,9 @@ class ResNet(AbstractEncoder):
         axes = len(io.data_shape) - 1
         keys = iter(jax.random.split(key, 2 + 2 * len(config.channels)))
         self.patch, self.factors = config.all_factors(axes)
-        self.patch_in = Conv3(axes, io.data_shape[0] * math.prod(self.patch), config.channels[0], key=next(keys))
+        self.patch_in = Conv3(
+            axes, io.data_shape[0] * math.prod(self.patch), config.channels[0], key=next(keys)
+        )
         stages, downs = [], []
         for i, channels in enumerate(config.channels):
             if i:
@@ -46,7 +48,9 @@ class ResNet(AbstractEncoder):
         self.norm = eqx.nn.GroupNorm(1, config.channels[-1])
         self.out = Pointwise(config.channels[-1], io.moments * config.latent_channels, key=next(keys))
 
-    def __call__(self, x: Float[Array, "c *space"], *, key: PRNGKeyArray | None = None) -> Float[Array, "m *latent"]:
+    def __call__(
+        self, x: Float[Array, "c *space"], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "m *latent"]:
         keys = keys_or_none(key, len(self.stages))
         h = self.patch_in(space_to_depth(x, self.patch))
         for i, stage in enumerate(self.stages):
@@ -69,7 +73,7 @@ class ResNetConfig(Component):
     patch: int | tuple[int, ...] = 2
     """Edge of a patch in pixels, one number or one for each spatial axis."""
     factors: tuple[int | tuple[int, ...], ...] | None = None
-    """Down-sampling between stages (one fewer than stages), one number or one for each axis; 2 everywhere if null."""
+    """Down-sampling between stages (one fewer than stages), a number or one for each axis; null: all 2."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout rate inside the blocks while training."""
     remat: bool = False
@@ -80,7 +84,9 @@ class ResNetConfig(Component):
         if len(self.blocks) != len(self.channels):
             raise ValueError(f"blocks has {len(self.blocks)} entries, but channels has {len(self.channels)}")
         if self.factors is not None and len(self.factors) != len(self.channels) - 1:
-            raise ValueError(f"factors has {len(self.factors)} entries, but {len(self.channels)} stages need one fewer")
+            raise ValueError(
+                f"factors has {len(self.factors)} entries, but {len(self.channels)} stages need one fewer"
+            )
         return self
 
     def all_factors(self, axes: int) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:

@@ -10,16 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ulzoo.components.layers.linear import project
 from ulzoo.errors import InterfaceError
 
 
 def rotary_angles(grid: Sequence[int], width: int) -> np.ndarray:
-    """Angles (positions, width // 2): the pairs of a head are dealt to the axes of the grid, as evenly as they go."""
+    """Angles (positions, width // 2): a head's pairs are dealt evenly to the axes of the grid."""
     pairs = width // 2
     shares = [pairs // len(grid) + (i < pairs % len(grid)) for i in range(len(grid))]
-    coordinates = np.stack(np.meshgrid(*[np.arange(n) for n in grid], indexing="ij"), -1).reshape(-1, len(grid))
+    coordinates = np.stack(np.meshgrid(*[np.arange(n) for n in grid], indexing="ij"), -1).reshape(
+        -1, len(grid)
+    )
     parts = [
-        coordinates[:, axis, None] * 100.0 ** (-np.arange(share) / max(share, 1)) for axis, share in enumerate(shares)
+        coordinates[:, axis, None] * 100.0 ** (-np.arange(share) / max(share, 1))
+        for axis, share in enumerate(shares)
     ]
     return np.concatenate(parts, -1).astype(np.float32)
 
@@ -53,10 +57,10 @@ class Attention(eqx.Module):
     def __call__(self, tokens: Float[Array, "n d"]) -> Float[Array, "n d"]:
         n, width = tokens.shape
         head = width // self.heads
-        qkv = (tokens @ self.qkv.weight.T).reshape(n, 3, self.heads, head)
+        qkv = project(self.qkv, tokens).reshape(n, 3, self.heads, head)
         q, k, v = qkv[:, 0], qkv[:, 1], qkv[:, 2]
         angles = rotary_angles(self.grid, head)
         over_heads = lambda norm, a: jax.vmap(jax.vmap(norm))(a).astype(tokens.dtype)  # noqa: E731
         q, k = rotate(over_heads(self.norm_q, q), angles), rotate(over_heads(self.norm_k, k), angles)
         mixed = jax.nn.dot_product_attention(q, k, v).reshape(n, width)
-        return mixed @ self.out.weight.T + self.out.bias
+        return project(self.out, mixed)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ulzoo.components.layers.attention import Attention
-from ulzoo.components.layers.linear import Conv3, dropout, zeroed
+from ulzoo.components.layers.linear import Conv3, dropout, project, zeroed
 from ulzoo.components.layers.modulation import Modulation, scale_shift
 from ulzoo.components.layers.stack import LONGEST_UNROLLED, Stack
 
@@ -54,13 +54,13 @@ class TransformerBlock(eqx.Module):
         mixed = self.attention(layer_norm(tokens) * (1 + scale_1) + shift_1)
         tokens = tokens + gate_1 * dropout(mixed, self.drop, k_attention)
         hidden = layer_norm(tokens) * (1 + scale_2) + shift_2
-        hidden = jax.nn.gelu(hidden @ self.up.weight.T + self.up.bias)
-        hidden = dropout(hidden, self.drop, k_mlp) @ self.down.weight.T + self.down.bias
+        hidden = jax.nn.gelu(project(self.up, hidden))
+        hidden = project(self.down, dropout(hidden, self.drop, k_mlp))
         return tokens + gate_2 * hidden
 
 
 class ConvBlock(eqx.Module):
-    """Norm, SiLU, convolution, twice; modulated if there is an embedding; the second convolution starts at zero."""
+    """Norm, SiLU, convolution, twice; modulated if there is an embedding; the last one starts at zero."""
 
     norm_1: eqx.nn.GroupNorm
     norm_2: eqx.nn.GroupNorm
@@ -73,7 +73,7 @@ class ConvBlock(eqx.Module):
         self, axes: int, channels: int, embedding: int, drop: float, *, scanned: bool, key: PRNGKeyArray
     ) -> None:
         k_1, k_2, k_modulation = jax.random.split(key, 3)
-        groups = next(g for g in (32, 16, 8, 4, 2, 1) if channels % g == 0 and channels // g >= 4 or g == 1)
+        groups = next(g for g in (32, 16, 8, 4, 2, 1) if (channels % g == 0 and channels // g >= 4) or g == 1)
         self.norm_1 = eqx.nn.GroupNorm(groups, channels)
         self.norm_2 = eqx.nn.GroupNorm(groups, channels)
         self.conv_1 = Conv3(axes, channels, channels, scanned=scanned, key=k_1)

@@ -33,5 +33,7 @@ class Rescale(eqx.Module):
     def down(self, h_b: Float[Array, "c *space"]) -> Float[Array, "d *small"]:
         return self.down_linear(average_pool(h_b, self.factors))
 
-    def up(self, h: Float[Array, "d *small"], h_a: Float[Array, "d *small"], h_b: Float[Array, "c *space"]) -> Array:
+    def up(
+        self, h: Float[Array, "d *small"], h_a: Float[Array, "d *small"], h_b: Float[Array, "c *space"]
+    ) -> Array:
         return nearest_up(self.up_linear(h - h_a), self.factors) + h_b

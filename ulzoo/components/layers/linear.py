@@ -1,4 +1,4 @@
-"""Linear maps over channels, convolutions, and their initialisation. The one place that knows how we convolve."""
+"""Linear maps over channels, convolutions, their initialisation. The one place that knows how we convolve."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Conv3(eqx.Module):
 
     Attributes:
         scanned: the layer runs inside a scan. XLA's CPU convolution falls back to a scalar loop inside a
-            `while` (measured 60 times slower at 32 channels, 8×8, forward and backward), so there, and only on
-            CPU, the convolution is one matrix product over gathered neighbours. Elsewhere the native one is
-            faster by 2 to 6.
+            `while` (measured 60 times slower at 32 channels, 8×8, forward and backward), so there,
+            and only on CPU, the convolution is one matrix product over gathered neighbours. Elsewhere the
+            native one is faster by 2 to 6.
     """
 
     weight: Float[Array, "out in *kernel"]
@@ -74,6 +74,12 @@ def _gathered(x: Array, weight: Array) -> Array:
     neighbours = jnp.stack([padded[(slice(None), *window)] for window in windows], axis=1)
     flat = neighbours.reshape(channels * len(windows), -1)
     return (weight.reshape(weight.shape[0], -1) @ flat).reshape(-1, *space)
+
+
+def project(linear: eqx.nn.Linear, tokens: Float[Array, "n in"]) -> Float[Array, "n out"]:
+    """A linear map of every token, as one matrix product."""
+    mapped = tokens @ linear.weight.T
+    return mapped if linear.bias is None else mapped + linear.bias
 
 
 def dropout(x: Array, rate: float, key: PRNGKeyArray | None) -> Array:

@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ulzoo.components.layers.linear import zeroed
+from ulzoo.errors import InterfaceError
 from ulzoo.interfaces import Condition, Scalar
 
 _FREQUENCIES = 32
-# log-SNRs live in about [−20, 20]: the slowest wave sees the whole range, the fastest resolves a quarter of a nat.
+# log-SNRs live in about [−20, 20]: the slowest wave sees all of it, the fastest resolves a quarter of a nat.
 _SLOWEST, _FASTEST = np.pi / 40, 4 * np.pi
 
 
@@ -30,6 +31,8 @@ class Embedding(eqx.Module):
         self.vector = eqx.nn.Linear(vector, width, key=k_vector) if vector else None
 
     def __call__(self, log_snr: Scalar, condition: Condition) -> Float[Array, "d"]:
+        if (self.vector is None) != (condition.vector is None):
+            raise InterfaceError("the network is given a vector condition exactly if it is built for one")
         dtype = self.first.weight.dtype
         frequencies = jnp.asarray(np.geomspace(_SLOWEST, _FASTEST, _FREQUENCIES), jnp.float32)
         angles = jnp.asarray(log_snr, jnp.float32) * frequencies

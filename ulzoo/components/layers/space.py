@@ -21,7 +21,9 @@ def per_axis(factor: Factor | Sequence[int], axes: int, what: str) -> tuple[int,
     """
     factors = (factor,) * axes if isinstance(factor, int) else tuple(factor)
     if len(factors) != axes:
-        raise InterfaceError(f"{list(factors)} has {len(factors)} entries, but the data has {axes} spatial axes", what)
+        raise InterfaceError(
+            f"{list(factors)} has {len(factors)} entries, but the data has {axes} spatial axes", what
+        )
     return factors
 
 
@@ -79,18 +81,22 @@ def fitted(shape: Sequence[int], space: Sequence[int], what: str) -> tuple[int, 
     """Shape of what `fit` returns.
 
     Raises:
-        InterfaceError: if an axis of one is not a multiple of the other's.
+        InterfaceError: if an axis of one is not a multiple of the other's, or one has more axes.
     """
     channels = shape[0]
+    if len(shape) - 1 != len(space):
+        raise InterfaceError(f"{tuple(shape[1:])} and {tuple(space)} differ in their number of axes", what)
     for have, want in zip(shape[1:], space, strict=True):
         if want % have and have % want:
-            raise InterfaceError(f"{tuple(shape[1:])} and {tuple(space)} are not multiples of each other", what)
+            raise InterfaceError(
+                f"{tuple(shape[1:])} and {tuple(space)} are not multiples of each other", what
+            )
         channels *= max(1, have // want)
     return (channels, *space)
 
 
 def fit(x: Float[Array, "c *have"], space: Sequence[int]) -> Float[Array, "c2 *space"]:
-    """Bring `x` to the spatial extents `space`: coarser input is repeated, finer input folded into channels."""
+    """`x` at the spatial extents `space`: coarser input is repeated, finer input folded into channels."""
     down = [max(1, have // want) for have, want in zip(x.shape[1:], space, strict=True)]
     up = [max(1, want // have) for have, want in zip(x.shape[1:], space, strict=True)]
     return nearest_up(space_to_depth(x, down), up)

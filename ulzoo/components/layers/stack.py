@@ -30,7 +30,12 @@ class Stack(eqx.Module):
     remat: bool = eqx.field(static=True)
 
     def __init__(
-        self, make: Callable[[PRNGKeyArray], eqx.Module], depth: int, *, remat: bool = False, key: PRNGKeyArray
+        self,
+        make: Callable[[PRNGKeyArray], eqx.Module],
+        depth: int,
+        *,
+        remat: bool = False,
+        key: PRNGKeyArray,
     ) -> None:
         self.blocks = eqx.filter_vmap(make)(jax.random.split(key, depth)) if depth else None
         self.depth, self.remat = depth, remat

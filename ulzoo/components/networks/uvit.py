@@ -64,7 +64,12 @@ class UViT(AbstractDenoiser):
             rescales.append(Rescale(channels, widths[i + 1], factors, key=next(keys)))
         self.grid = grid
         entries.append(SpatialEntry(io.condition, grid, config.width, key=next(keys)))
-        self.entries, self.down, self.up, self.rescales = tuple(entries), tuple(down), tuple(up), tuple(rescales)
+        self.entries, self.down, self.up, self.rescales = (
+            tuple(entries),
+            tuple(down),
+            tuple(up),
+            tuple(rescales),
+        )
         self.position = 0.02 * jax.random.normal(next(keys), (math.prod(grid), config.width))
 
         def make_middle(k: PRNGKeyArray) -> TransformerBlock:
@@ -76,7 +81,12 @@ class UViT(AbstractDenoiser):
         self.patch_out = zeroed(Pointwise(widths[0], patch_channels, key=next(keys)))
 
     def __call__(
-        self, z_t: Float[Array, "c *space"], log_snr: Scalar, condition: Condition, *, key: PRNGKeyArray | None = None
+        self,
+        z_t: Float[Array, "c *space"],
+        log_snr: Scalar,
+        condition: Condition,
+        *,
+        key: PRNGKeyArray | None = None,
     ) -> Float[Array, "c *space"]:
         embedding = self.embedding(log_snr, condition)
         levels = len(self.down)
@@ -115,7 +125,7 @@ class UViTConfig(Component):
     patch: int | tuple[int, ...] = 2
     """Edge of a patch in pixels, one number or one for each spatial axis."""
     factors: tuple[int | tuple[int, ...], ...] | None = None
-    """Down-sampling below each convolutional level, one number or one for each spatial axis; 2 everywhere if null."""
+    """Down-sampling below each convolutional level, one number or one for each axis; null: 2 everywhere."""
     embedding_width: int = Field(default=256, ge=8)
     """Width of the embedding of log-SNR and vector condition."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -128,7 +138,9 @@ class UViTConfig(Component):
         if len(self.blocks) != len(self.channels):
             raise ValueError(f"blocks has {len(self.blocks)} entries, but channels has {len(self.channels)}")
         if self.factors is not None and len(self.factors) != len(self.channels):
-            raise ValueError(f"factors has {len(self.factors)} entries, but channels has {len(self.channels)}")
+            raise ValueError(
+                f"factors has {len(self.factors)} entries, but channels has {len(self.channels)}"
+            )
         return self
 
     def build(self, io: NetworkIO, *, key: PRNGKeyArray) -> UViT:

@@ -53,7 +53,12 @@ class ViT(AbstractDenoiser):
         self.patch_out = zeroed(Pointwise(width, patch_channels, key=k_out))
 
     def __call__(
-        self, z_t: Float[Array, "c *space"], log_snr: Scalar, condition: Condition, *, key: PRNGKeyArray | None = None
+        self,
+        z_t: Float[Array, "c *space"],
+        log_snr: Scalar,
+        condition: Condition,
+        *,
+        key: PRNGKeyArray | None = None,
     ) -> Float[Array, "c *space"]:
         embedding = self.embedding(log_snr, condition)
         x = self.spatial(self.patch_in(space_to_depth(z_t, self.patch)), condition)

@@ -1,4 +1,4 @@
-"""Multi-level vision transformer: the paper's base network (Heek et al. 2026, §4: channels 512, 1024, blocks 6, 16).
+"""Multi-level vision transformer: the paper's base network (Heek et al. 2026, §4: 6 × 512 and 16 × 1024).
 
 Departs: the paper does not say where the outer level's blocks stand; here half of them (rounded up) come
 before the coarser level and the rest after it, with SiD2's residual skip between.
@@ -35,7 +35,14 @@ class Level(eqx.Module):
     grid: tuple[int, ...] = eqx.field(static=True)
 
     def __init__(
-        self, level: LevelConfig, grid: tuple[int, ...], embedding: int, *, last: bool, remat: bool, key: PRNGKeyArray
+        self,
+        level: LevelConfig,
+        grid: tuple[int, ...],
+        embedding: int,
+        *,
+        last: bool,
+        remat: bool,
+        key: PRNGKeyArray,
     ) -> None:
         def make(k: PRNGKeyArray) -> TransformerBlock:
             return TransformerBlock(level.width, level.heads, grid, embedding, level.dropout, key=k)
@@ -80,13 +87,20 @@ class ViT2(AbstractDenoiser):
                 grid = divided(grid, factors, f"levels.{i}.factor")
                 rescales.append(Rescale(config.levels[i - 1].width, level.width, factors, key=next(keys)))
             entries.append(SpatialEntry(io.condition, grid, level.width, key=next(keys)))
-            levels.append(Level(level, grid, embedding, last=i == count - 1, remat=config.remat, key=next(keys)))
+            levels.append(
+                Level(level, grid, embedding, last=i == count - 1, remat=config.remat, key=next(keys))
+            )
         self.entries, self.levels, self.rescales = tuple(entries), tuple(levels), tuple(rescales)
         self.modulation = Modulation(embedding, config.levels[0].width, 2, key=next(keys))
         self.patch_out = zeroed(Pointwise(config.levels[0].width, patch_channels, key=next(keys)))
 
     def __call__(
-        self, z_t: Float[Array, "c *space"], log_snr: Scalar, condition: Condition, *, key: PRNGKeyArray | None = None
+        self,
+        z_t: Float[Array, "c *space"],
+        log_snr: Scalar,
+        condition: Condition,
+        *,
+        key: PRNGKeyArray | None = None,
     ) -> Float[Array, "c *space"]:
         embedding = self.embedding(log_snr, condition)
         count = len(self.levels)

@@ -14,7 +14,7 @@ from ulzoo.spec import Component
 
 
 class AdamConfig(Component):
-    """Adam. Source: Kingma & Ba 1412.6980; defaults as in SiD2 (2410.19324), but a warm-up that you choose."""
+    """Adam. Source: Kingma & Ba 1412.6980; defaults as in SiD2 (2410.19324), but for the warm-up."""
 
     type: Literal["ulzoo.adam.v1"] = "ulzoo.adam.v1"
     learning_rate: float = Field(default=1e-4, gt=0)

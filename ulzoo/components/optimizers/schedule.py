@@ -13,7 +13,7 @@ Decay = Literal["constant", "cosine", "linear"]
 def learning_rate_schedule(
     peak: float, warmup_steps: int, decay: Decay, final_fraction: float, steps: int
 ) -> optax.Schedule:
-    """Linear warm-up from 0 to `peak`, then `decay` to `final_fraction · peak` at `steps` (optimiser steps)."""
+    """Linear warm-up to `peak`, then `decay` to `final_fraction · peak` at `steps` (optimiser steps)."""
     rest = max(1, steps - warmup_steps)
     after: optax.Schedule
     if decay == "cosine":
@@ -25,12 +25,20 @@ def learning_rate_schedule(
     if not warmup_steps:
         return after
     # One step past zero, so that the first update is not lost.
-    return optax.join_schedules([optax.linear_schedule(peak / warmup_steps, peak, warmup_steps), after], [warmup_steps])
+    return optax.join_schedules(
+        [optax.linear_schedule(peak / warmup_steps, peak, warmup_steps), after], [warmup_steps]
+    )
 
 
-def clipped(transformation: optax.GradientTransformation, clip_norm: float | None) -> optax.GradientTransformation:
+def clipped(
+    transformation: optax.GradientTransformation, clip_norm: float | None
+) -> optax.GradientTransformation:
     """Clip the global gradient norm first, if asked."""
-    return transformation if clip_norm is None else optax.chain(optax.clip_by_global_norm(clip_norm), transformation)
+    return (
+        transformation
+        if clip_norm is None
+        else optax.chain(optax.clip_by_global_norm(clip_norm), transformation)
+    )
 
 
 def decays(parameters: Any) -> Any:

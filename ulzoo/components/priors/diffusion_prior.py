@@ -46,7 +46,7 @@ class DiffusionPrior(AbstractPrior):
         # eq. 3, first term: ½ (−dλ/dt) e^λ ‖z − ẑ‖²; the minus makes the loss positive
         diffusion = diffusion_rate(z, z_hat, log_snr, negative_slope(self.schedule, t)).sum(0)
         # eq. 3, second term: KL[ N(α₁ z, σ₁²) ‖ N(0, 1) ]
-        terminal = normal_kl(z, self.schedule.log_snr_min).sum(0)
+        terminal = normal_kl(z, jnp.asarray(self.schedule.log_snr_min)).sum(0)
         return RateTerms(diffusion, terminal, jnp.zeros_like(terminal), jnp.zeros(()), log_snr)
 
     def denoise(
@@ -57,7 +57,7 @@ class DiffusionPrior(AbstractPrior):
 
 
 class DiffusionPriorConfig(Component):
-    """Diffusion prior on the latent; its unweighted loss bounds the latent's bits. Source: Heek et al. 2026, §3.1."""
+    """Diffusion prior on the latent; its unweighted loss bounds its bits. Source: Heek et al. 2026, §3.1."""
 
     type: Literal["ulzoo.diffusion_prior.v1"] = "ulzoo.diffusion_prior.v1"
     network: Annotated[Component, ComponentOf("network")]

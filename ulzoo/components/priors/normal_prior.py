@@ -1,4 +1,4 @@
-"""A standard normal prior: closed-form KL, optionally discounted (a VAE's prior; Heek et al. 2026, Table 5)."""
+"""A standard normal prior: closed-form KL, discounted on request (a VAE's; Heek et al. 2026, Table 5)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ class NormalPrior(AbstractPrior):
     def rate(
         self, z_clean: Float[Array, "c *space"], t: Scalar, *, key: PRNGKeyArray, inference: bool = False
     ) -> RateTerms:
-        kl = normal_kl(z_clean, self.log_snr).sum(0)
+        log_snr = jnp.asarray(self.log_snr, jnp.float32)
+        kl = normal_kl(z_clean, log_snr).sum(0)
         zeros = jnp.zeros_like(kl)
         # The rate stays the whole KL; only the training loss is discounted.
         penalty = (self.discount - 1.0) * kl.sum()
-        return RateTerms(zeros, kl, zeros, penalty, jnp.asarray(self.log_snr, jnp.float32))
+        return RateTerms(zeros, kl, zeros, penalty, log_snr)
 
 
 class NormalPriorConfig(Component):
