@@ -1,1 +1,89 @@
-"""Unified Latents as a declarative model zoo."""
+"""Unified Latents (Heek et al. 2026, arXiv 2602.17270) as a declarative model zoo.
+
+Names load on first use: importing this package loads neither JAX nor NumPy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ulzoo.assemble import Assembly, assemble
+    from ulzoo.autoencoder import Autoencoder
+    from ulzoo.data.pipeline import batches
+    from ulzoo.errors import UlzooError
+    from ulzoo.inspection import inspect
+    from ulzoo.programs.generate import generate
+    from ulzoo.programs.measure import keys_for, rates, reconstruct
+    from ulzoo.programs.program import Program, to_images, to_model
+    from ulzoo.programs.stage1 import stage1
+    from ulzoo.programs.stage2 import stage2
+    from ulzoo.registry import Registry
+    from ulzoo.run import Run
+    from ulzoo.spec import Spec, dump_yaml, load_spec, parse_spec, spec_hash
+    from ulzoo.stages import Experiment, create_run, evaluation_of, run_all, spec_of
+    from ulzoo.train import train
+
+_NAMES = {
+    "ulzoo.assemble": ("Assembly", "assemble"),
+    "ulzoo.autoencoder": ("Autoencoder",),
+    "ulzoo.data.pipeline": ("batches",),
+    "ulzoo.errors": ("UlzooError",),
+    "ulzoo.inspection": ("inspect",),
+    "ulzoo.programs.generate": ("generate",),
+    "ulzoo.programs.measure": ("keys_for", "rates", "reconstruct"),
+    "ulzoo.programs.program": ("Program", "to_images", "to_model"),
+    "ulzoo.programs.stage1": ("stage1",),
+    "ulzoo.programs.stage2": ("stage2",),
+    "ulzoo.registry": ("Registry",),
+    "ulzoo.run": ("Run",),
+    "ulzoo.spec": ("Spec", "dump_yaml", "load_spec", "parse_spec", "spec_hash"),
+    "ulzoo.stages": ("Experiment", "create_run", "evaluation_of", "run_all", "spec_of"),
+    "ulzoo.train": ("train",),
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = [
+    "Assembly",
+    "Autoencoder",
+    "Experiment",
+    "Program",
+    "Registry",
+    "Run",
+    "Spec",
+    "UlzooError",
+    "assemble",
+    "batches",
+    "create_run",
+    "dump_yaml",
+    "evaluation_of",
+    "generate",
+    "inspect",
+    "keys_for",
+    "load_spec",
+    "parse_spec",
+    "rates",
+    "reconstruct",
+    "run_all",
+    "spec_hash",
+    "spec_of",
+    "stage1",
+    "stage2",
+    "to_images",
+    "to_model",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    # `ulzoo.assemble` is a function and a module: the import above has bound the module to the name.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -77,10 +77,10 @@ def _checks(assembly: Assembly) -> dict[str, Callable[[], RoleReport]]:
 
     def prior() -> RoleReport:
         def run(module: Any, *args: Any) -> Any:
-            return module.rate(*args, key=jax.random.key(0), inference=True)
+            return module.rate(*args, key=jax.random.key(0), inference=True).map
 
         module = assembly.abstract("prior")
-        _same("its rate's map", eqx.filter_eval_shape(run, module, z, t).map.shape, latent[1:])
+        _same("its rate's map", eqx.filter_eval_shape(run, module, z, t).shape, latent[1:])
         return _report("prior", latent, latent, run, module, z, t)
 
     def decoder() -> RoleReport:

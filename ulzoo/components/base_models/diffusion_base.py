@@ -91,7 +91,7 @@ class DiffusionBaseConfig(Component):
     schedule: Annotated[Component, ComponentOf("schedule")] = default_component("ulzoo.cosine.v1")
     """Noise schedule from the latent's log-SNR down."""
     weighting: Annotated[Component, ComponentOf("weighting")] = default_component(
-        "ulzoo.sigmoid.v1", bias=-1.0
+        "ulzoo.sigmoid.v1", loss_factor=1.0, bias=-1.0
     )
     """Weight by noise level; the loss factor only scales it, the bias should lie below the decoder's."""
     prediction: Literal["v", "x", "eps"] = "v"
