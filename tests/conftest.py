@@ -6,6 +6,8 @@ import atexit
 import os
 import shutil
 import tempfile
+import tomllib
+from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Raw uint32 keys are refused: a key that is used as data is found here and nowhere else.
@@ -19,8 +21,26 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
+import pytest
 from hypothesis import settings
 
 # The same examples every time, and no deadline: the first example pays for compilation.
 settings.register_profile("ulzoo", deadline=None, derandomize=True, database=None)
 settings.load_profile("ulzoo")
+
+
+@pytest.fixture(scope="session")
+def builtin_registry(tmp_path_factory):
+    """ulzoo's own components as pyproject.toml declares them now, whatever an installation may remember."""
+    from ulzoo.registry import Registry
+
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    folder = tmp_path_factory.mktemp("builtin")
+    info = folder / f"ulzoo-{project['version']}.dist-info"
+    info.mkdir()
+    lines = []
+    for group, entries in project["entry-points"].items():
+        lines += [f"[{group}]", *(f"{name} = {target}" for name, target in entries.items())]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: ulzoo\nVersion: {project['version']}\n")
+    return Registry([str(folder)])
