@@ -6,6 +6,8 @@ Names load on first use: importing this package loads neither JAX nor NumPy.
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from ulzoo.autoencoder import Autoencoder
     from ulzoo.data.pipeline import batches
     from ulzoo.errors import UlzooError
+    from ulzoo.experiment import Experiment
     from ulzoo.inspection import inspect
     from ulzoo.programs.generate import generate
     from ulzoo.programs.measure import keys_for, rates, reconstruct
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from ulzoo.registry import Registry
     from ulzoo.run import Run
     from ulzoo.spec import Spec, dump_yaml, load_spec, parse_spec, spec_hash
-    from ulzoo.stages import Experiment, create_run, evaluation_of, run_all, spec_of
+    from ulzoo.stages import create_run, evaluation_of, run_all, spec_of
     from ulzoo.train import train
 
 _NAMES = {
@@ -30,6 +33,7 @@ _NAMES = {
     "ulzoo.autoencoder": ("Autoencoder",),
     "ulzoo.data.pipeline": ("batches",),
     "ulzoo.errors": ("UlzooError",),
+    "ulzoo.experiment": ("Experiment",),
     "ulzoo.inspection": ("inspect",),
     "ulzoo.programs.generate": ("generate",),
     "ulzoo.programs.measure": ("keys_for", "rates", "reconstruct"),
@@ -39,7 +43,7 @@ _NAMES = {
     "ulzoo.registry": ("Registry",),
     "ulzoo.run": ("Run",),
     "ulzoo.spec": ("Spec", "dump_yaml", "load_spec", "parse_spec", "spec_hash"),
-    "ulzoo.stages": ("Experiment", "create_run", "evaluation_of", "run_all", "spec_of"),
+    "ulzoo.stages": ("create_run", "evaluation_of", "run_all", "spec_of"),
     "ulzoo.train": ("train",),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
@@ -80,10 +84,24 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_MODULES[name]), name)
-    # `ulzoo.assemble` is a function and a module: the import above has bound the module to the name.
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """`assemble` and `train` are functions in modules of their own name: `ulzoo.assemble` is the function.
+
+    Whoever imports such a module first, the import system binds the module to the name in this package.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if isinstance(value, ModuleType) and _MODULES.get(name) == value.__name__:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -33,6 +33,7 @@ class TrainedEvaluation:
 
     Attributes:
         stage: 1, or 2 with a base model.
+        step: optimiser steps that the stage has been trained for.
         data: the dataset's configuration.
         sample: settings of sampling.
         protocol: what all numbers share.
@@ -41,6 +42,7 @@ class TrainedEvaluation:
     """
 
     stage: int
+    step: int
     data: Any
     assembly: Assembly
     autoencoder: Autoencoder
@@ -52,6 +54,7 @@ class TrainedEvaluation:
     quiet: bool = False
     _kept: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     _sources: dict[str, Source] = field(default_factory=dict)
+    _drawn: dict[int, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.autoencoder = cast(self.autoencoder, jnp.dtype(self.dtype))
@@ -127,12 +130,11 @@ class TrainedEvaluation:
         """Samples of all classes in turn, their labels, and their protocol."""
         classes = self.assembly.data.num_classes
         labels = None if classes is None else np.arange(count, dtype=np.int32) % classes
-
-        def make() -> tuple[np.ndarray, np.ndarray | None, Mapping[str, Any]]:
-            protocol = {**self.sampling_protocol(), "seed": seed}
-            return self.draw(count, labels, seed), labels, protocol
-
-        return self._once(("samples", count, seed), make)
+        drawn = self._drawn.get(seed)
+        # A sample depends on seed, number and label alone: a smaller set is the beginning of a larger one.
+        if drawn is None or len(drawn) < count:
+            drawn = self._drawn[seed] = self.draw(count, labels, seed)
+        return drawn[:count], labels, {**self.sampling_protocol(), "seed": seed}
 
     def sampling_protocol(self) -> dict[str, Any]:
         """Samplers, steps and guidance."""

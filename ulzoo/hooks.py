@@ -19,8 +19,8 @@ from ulzoo.records import Record
 class MetricLog:
     """Averages the metrics of an interval, fetches them one interval late, and passes them on.
 
-    Late, because by then the device has long computed them: fetching does not stall the steps. `close`
-    passes on what is left.
+    Late, because by then the device has long computed them: fetching does not stall the steps. `flush` ends
+    the interval and passes on everything.
 
     Args:
         stage: "stage1" or "stage2".
@@ -47,56 +47,66 @@ class MetricLog:
         self._current.append((step, metrics))
         numbers: Mapping[str, float] | None = None
         if step % self._every == 0:
-            numbers = self._flush()
+            numbers = self._pass_on()
             self._waiting, self._current = self._current, []
         if self._progress is not None:
             self._progress.advance(1, numbers)
 
-    def close(self) -> None:
-        """Pass on the intervals that are still waiting, the last one perhaps short.
+    def flush(self) -> None:
+        """Pass on whatever is waiting; the interval ends here, perhaps short. Waits for the device.
 
         Raises:
-            TrainingError: a loss in them is not finite.
+            TrainingError: a loss or a gradient in it is not finite.
         """
-        for _ in range(2):
-            self._flush()
-            self._waiting, self._current = self._current, []
+        numbers = self._pass_on()
+        self._waiting, self._current = self._current, []
+        numbers = self._pass_on() or numbers
+        if self._progress is not None:
+            self._progress.advance(0, numbers)
 
-    def _flush(self) -> dict[str, float] | None:
+    def _pass_on(self) -> dict[str, float] | None:
         if not self._waiting:
             return None
         steps = [step for step, _ in self._waiting]
         fetched = jax.device_get([metrics for _, metrics in self._waiting])
         self._waiting = []
-        bad = next((i for i, metrics in enumerate(fetched) if not math.isfinite(metrics["loss"])), None)
-        if bad is not None:
-            raise TrainingError(
-                f"{self._stage}: the loss is {float(fetched[bad]['loss'])} at step {steps[bad]}\n"
-                "    try a smaller learning rate, a longer warm-up, or precision: float32"
-            )
+        for step, metrics in zip(steps, fetched, strict=True):
+            self._check(step, metrics)
         means = {name: float(sum(m[name] for m in fetched)) / len(fetched) for name in fetched[0]}
         protocol = {"split": "train", "steps": [steps[0], steps[-1]], "ema": False}
         if "rate_weight" in means:
             protocol["rate"] = "see rate_weight: below 1 the loss is a proxy"
         self._write(
             [
-                Record(steps[-1], self._stage, f"{self._stage}/train/{name}", value, self._units[name], protocol)
+                Record(
+                    steps[-1], self._stage, f"{self._stage}/train/{name}", value, self._units[name], protocol
+                )
                 for name, value in means.items()
             ]
         )
-        return {
-            shown: means[name]
-            for name, shown in (("loss", "loss"), ("bits_per_pixel", "bits/pixel"))
-            if name in means
-        }
+        shown = {"loss": "loss", "bits_per_pixel": "bits/pixel"}
+        return {words: means[name] for name, words in shown.items() if name in means}
+
+    def _check(self, step: int, metrics: Mapping[str, Any]) -> None:
+        for name, words in (("loss", "loss"), ("gradient_norm", "norm of the gradient")):
+            if not math.isfinite(metrics.get(name, 0.0)):
+                raise TrainingError(
+                    f"{self._stage}: the {words} is {float(metrics[name])} at step {step}\n"
+                    "    try a smaller learning rate, a longer warm-up, or precision: float32"
+                )
 
 
 def save_checkpoints(
-    checkpoints: Checkpoints, manifest: Mapping[str, Any]
+    checkpoints: Checkpoints, manifest: Mapping[str, Any], log: MetricLog
 ) -> Callable[[int, TrainState, Mapping[str, Array]], None]:
-    """A hook that saves the state; saving goes on in the background."""
+    """A hook that saves the state; saving goes on in the background.
+
+    The log is flushed first. So nothing is saved after a loss that is not finite, the records up to a
+    checkpoint are on disk before it is, and a resumed run begins its intervals where any run does.
+    """
 
     def hook(step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
+        log.flush()
         checkpoints.save(step, state, {**manifest, "step": step})
 
     return hook

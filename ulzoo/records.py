@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
@@ -103,15 +103,15 @@ class MetricsFile:
         """All records, in order. Raises RunError, naming the line, if a complete line is not a record."""
         return [self._parsed(number, line) for number, line in enumerate(self._complete_lines(), start=1)]
 
-    def truncate_after(self, stage: str, step: int) -> None:
-        """Drops records of `stage` beyond `step`. Raises RunError as `records` does, before dropping any."""
+    def keep(self, wanted: Callable[[Record], bool]) -> None:
+        """Drops all other records. Raises RunError as `records` does, before dropping any."""
         self.close()
-        kept = []
-        for number, line in enumerate(self._complete_lines(), start=1):
-            record = self._parsed(number, line)
-            if record.stage != stage or record.step <= step:
-                kept.append(line)
-        self._rewrite(kept)
+        lines = enumerate(self._complete_lines(), start=1)
+        self._rewrite([line for number, line in lines if wanted(self._parsed(number, line))])
+
+    def truncate_after(self, stage: str, step: int) -> None:
+        """Drops records of `stage` beyond `step`."""
+        self.keep(lambda record: record.stage != stage or record.step <= step)
 
     def close(self) -> None:
         if self._file is not None:

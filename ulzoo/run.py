@@ -103,6 +103,19 @@ class Run:
             raise
         return run
 
+    @staticmethod
+    def refuse_taken(directory: str | Path) -> None:
+        """What `create` would refuse, without making anything: a mistake is cheaper before any work.
+
+        Raises:
+            RunError: the directory is taken, or is a file.
+        """
+        path = Path(directory)
+        if path.is_dir():
+            _refuse_taken(path)
+        elif path.exists():
+            raise RunError(f"{path}: cannot make a run directory: there is a file of this name")
+
     @classmethod
     def open(cls, directory: str | Path, *, write: bool = False) -> Run:
         """Opens a run directory that is there.
@@ -172,7 +185,12 @@ class Run:
 
     def manifest(self) -> dict[str, Any]:
         """What `create` wrote into manifest.json. Raises RunError if it is damaged."""
-        return _read_json(self.directory / "manifest.json")
+        path = self.directory / "manifest.json"
+        manifest = _read_json(path)
+        absent = [entry for entry in ("spec_hash", "components", "hardware") if entry not in manifest]
+        if absent:
+            raise RunError(f"{path}: damaged: no {absent[0]}")
+        return manifest
 
     # ---- metrics --------------------------------------------------------------------------------
 
@@ -183,6 +201,19 @@ class Run:
             RunError: the run is open for reading only.
         """
         self._require_lock()
+        self._metrics.append(records)
+
+    def replace(self, records: Sequence[Record]) -> None:
+        """Appends records, after dropping those of the same stages, steps and names.
+
+        For what may have been measured before, by a process that was killed before it could say so.
+
+        Raises:
+            RunError: the run is open for reading only, or a line is not a record.
+        """
+        self._require_lock()
+        new = {(record.stage, record.step, record.name) for record in records}
+        self._metrics.keep(lambda record: (record.stage, record.step, record.name) not in new)
         self._metrics.append(records)
 
     def records(self) -> list[Record]:

@@ -6,97 +6,36 @@ checkpoint. `run_all` is what `ulzoo run` calls.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
-from jax.sharding import Mesh
 
-from ulzoo.assemble import Assembly, assemble
-from ulzoo.autoencoder import Autoencoder
 from ulzoo.checkpoint import Checkpoints
 from ulzoo.data.pipeline import batches
-from ulzoo.errors import InterfaceError, RunError, SpecError
+from ulzoo.errors import RunError, TrainingError
 from ulzoo.evaluation import TrainedEvaluation
+from ulzoo.experiment import Experiment, metric_stage
 from ulzoo.hooks import MetricLog, save_checkpoints
 from ulzoo.images import grid, write_png
-from ulzoo.inspection import inspect
 from ulzoo.metrics.base import Record as Measured
-from ulzoo.parallel.mesh import make_mesh
 from ulzoo.programs import stage1 as stage1_program
 from ulzoo.programs import stage2 as stage2_program
-from ulzoo.programs.program import Program
-from ulzoo.programs.stage1 import stage1
-from ulzoo.programs.stage2 import stage2
 from ulzoo.progress import Progress
 from ulzoo.records import Record
 from ulzoo.registry import Registry
 from ulzoo.run import Run
-from ulzoo.spec import Component, Spec, dump_yaml, load_spec, problem_at, spec_hash, uses
-from ulzoo.train import train
+from ulzoo.spec import Spec, dump_yaml, load_spec, spec_hash, uses
+from ulzoo.train import Hook, train
 
 COLLAPSED = 0.05
 """Bits per latent dimension under which a latent holds next to nothing (the paper's runs: 0.3 to 1)."""
 
-
-@dataclass(frozen=True)
-class Experiment:
-    """A checked spec with its assembly and mesh: what every part of a run needs."""
-
-    spec: Spec
-    assembly: Assembly
-    mesh: Mesh
-
-    @classmethod
-    def of(cls, spec: Spec) -> Experiment:
-        """Check everything that can be checked before the first FLOP.
-
-        Raises:
-            SpecError: roles, metrics, mesh or batch sizes that do not fit, with file and line.
-        """
-        assembly = assemble(spec)
-        inspect(assembly, spec)
-        check_metrics(spec, assembly)
-        try:
-            mesh = make_mesh(spec.parallel.mesh)
-            experiment = cls(spec, assembly, mesh)
-            experiment.program(1)
-        except InterfaceError as error:
-            raise SpecError([problem_at(spec, error.path, error.text)]) from error
-        return experiment
-
-    def program(self, stage: int, autoencoder: Autoencoder | None = None) -> Program:
-        """The program of a stage; stage 2 needs stage 1's modules."""
-        spec = self.spec
-        if stage == 1:
-            return stage1(self.assembly, spec.stage1, mesh=self.mesh, precision=spec.precision)
-        if spec.stage2 is None or autoencoder is None:
-            raise RunError("the spec has no stage 2")
-        return stage2(self.assembly, spec.stage2, autoencoder, mesh=self.mesh, precision=spec.precision)
-
-    def settings(self, stage: int) -> Any:
-        settings = self.spec.stage1 if stage == 1 else self.spec.stage2
-        if settings is None:
-            raise RunError("the spec has no stage 2")
-        return settings
-
-
-def check_metrics(spec: Spec, assembly: Assembly) -> None:
-    """Raises SpecError for metrics that this data, or a spec without stage 2, cannot have."""
-    problems = []
-    for i, config in enumerate(spec.evaluate):
-        path = f"evaluate.{i}"
-        try:
-            config.build(assembly.data, key=None)
-        except InterfaceError as error:
-            problems.append(problem_at(spec, f"{path}.{error.path}".rstrip("."), error.text))
-        if metric_stage(config) == 2 and spec.stage2 is None:
-            problems.append(problem_at(spec, path, f"{config.type} measures samples, but the spec has no stage 2"))
-    if problems:
-        raise SpecError(problems)
+Say = Callable[[str], None]
+"""Receives a line of text for the user."""
 
 
 def create_run(spec: Spec, out: str | Path | None = None, *, spec_text: str | None = None) -> Run:
@@ -110,7 +49,9 @@ def create_run(spec: Spec, out: str | Path | None = None, *, spec_text: str | No
         RunError: the directory is taken.
     """
     registry = Registry.discover()
-    provenance = {use.component.type: registry.provenance(use.kind, use.component).origin for use in uses(spec)}
+    provenance = {
+        use.component.type: registry.provenance(use.kind, use.component).origin for use in uses(spec)
+    }
     return Run.create(
         out,
         name=spec.name or "run",
@@ -123,15 +64,34 @@ def create_run(spec: Spec, out: str | Path | None = None, *, spec_text: str | No
     )
 
 
-def spec_of(run: Run) -> Spec:
-    """The spec that a run was started with. Raises RunError if its file was changed since."""
-    spec = load_spec(run.resolved_path)
+def spec_of(run: Run, changes: dict[str, Any] | None = None) -> Spec:
+    """The spec that a run was started with.
+
+    Args:
+        changes: dotted paths and their new values, such as settings of sampling.
+
+    Raises:
+        SpecError: its file cannot be read any more, or a change is wrong.
+        RunError: what defines the trained weights was changed since.
+    """
+    spec = load_spec(run.resolved_path, changes or {})
     if spec_hash(spec) != run.manifest()["spec_hash"]:
-        raise RunError(f"{run.resolved_path}: changed since the run was started; start a new run instead")
+        raise RunError(
+            f"{run.resolved_path}: changed since the run was started\n"
+            "    start a new run, or undo the change: only name, sample, evaluate, parallel, log_every and"
+            " checkpoint_every may differ"
+        )
     return spec
 
 
-def run_all(run: Run, spec: Spec, *, stages: Sequence[int] = (1, 2), say: Callable[[str], None] = print) -> None:
+def parts_of(spec: Spec, stages: Sequence[int] = (1, 2)) -> list[str]:
+    """The parts of a run in order, under the names that the run directory marks them by."""
+    stages = [stage for stage in stages if stage == 1 or spec.stage2 is not None]
+    parts = [part for stage in stages for part in (f"stage{stage}", f"evaluate{stage}")]
+    return [*parts, "samples"] if 2 in stages else parts
+
+
+def run_all(run: Run, experiment: Experiment, *, stages: Sequence[int] = (1, 2), say: Say = print) -> None:
     """Do every part of a run that is not finished.
 
     Args:
@@ -141,27 +101,36 @@ def run_all(run: Run, spec: Spec, *, stages: Sequence[int] = (1, 2), say: Callab
     Raises:
         UlzooError: whatever stops a part; finished parts stay finished.
     """
-    experiment = Experiment.of(spec)
-    wanted = [stage for stage in stages if stage == 1 or spec.stage2 is not None]
-    for stage in wanted:
-        part = f"stage{stage}"
-        if part not in run.finished():
-            autoencoder = None if stage == 1 else restore(run, experiment, 1)
-            train_stage(run, experiment, stage, autoencoder, say)
-            run.mark_finished(part)
-        if f"evaluate{stage}" not in run.finished():
-            evaluate_stage(run, experiment, stage, say)
-            run.mark_finished(f"evaluate{stage}")
-    if 2 in wanted and "samples" not in run.finished():
-        draw_grid(run, experiment, say)
-        run.mark_finished("samples")
+    # Measuring and drawing share the trained modules, compiled programs and samples.
+    evaluations: dict[int, TrainedEvaluation] = {}
+
+    def evaluation(stage: int) -> TrainedEvaluation:
+        if stage not in evaluations:
+            evaluations[stage] = evaluation_of(run, experiment, stage)
+        return evaluations[stage]
+
+    for part in parts_of(experiment.spec, stages):
+        if part in run.finished():
+            continue
+        stage = int(part[-1]) if part[-1].isdigit() else 2
+        if part == f"stage{stage}":
+            train_stage(run, experiment, stage, say)
+        elif part == f"evaluate{stage}":
+            evaluate_stage(run, experiment, evaluation(stage), say, again=True)
+        else:
+            draw_grid(run, experiment.spec, evaluation(stage), say)
+        run.mark_finished(part)
 
 
-def train_stage(
-    run: Run, experiment: Experiment, stage: int, autoencoder: Autoencoder | None, say: Callable[[str], None]
-) -> None:
-    """Train one stage from its latest checkpoint, or from the start, to its end."""
+def train_stage(run: Run, experiment: Experiment, stage: int, say: Say) -> None:
+    """Train one stage from its latest checkpoint, or from the start, to its end.
+
+    Raises:
+        TrainingError: a loss that is not finite; the checkpoints before it stay.
+        RunError: stage 2 without a trained stage 1.
+    """
     spec, settings = experiment.spec, experiment.settings(stage)
+    autoencoder = restore(run, experiment, 1)[0] if stage == 2 else None
     program = experiment.program(stage, autoencoder)
     units = (stage1_program if stage == 1 else stage2_program).UNITS
     manifest = checkpoint_manifest(spec, stage)
@@ -176,42 +145,71 @@ def train_stage(
             state = checkpoints.restore(done, program.abstract_state, manifest)
         run.truncate_after(program.name, done)
         with (
-            batches(spec.data, batch_size=settings.batch_size, seed=spec.seed, start_step=done) as stream,
+            batches(
+                experiment.data, batch_size=settings.batch_size, seed=spec.seed, start_step=done
+            ) as stream,
             Progress(f"stage {stage}", settings.steps, start=done, images=settings.batch_size) as progress,
         ):
             log = MetricLog(program.name, units, settings.log_every, run.append, progress)
-            save = save_checkpoints(checkpoints, manifest)
-            hooks = [(1, log), (settings.checkpoint_every or settings.steps, save)]
-            train(program, state, stream, steps=settings.steps, hooks=hooks)
-            log.close()
+            save = save_checkpoints(checkpoints, manifest, log)
+            hooks: list[Hook] = [(1, log), (settings.checkpoint_every or settings.steps, save)]
+            try:
+                train(program, state, stream, steps=settings.steps, hooks=hooks)
+            except TrainingError as error:
+                raise TrainingError(f"{error}\n    {_what_is_left(checkpoints)}") from error
             skipped = stream.skipped
         checkpoints.wait()
     if skipped:
-        say(f"stage {stage}: {len(skipped)} damaged records were replaced: {', '.join(skipped[:10])}")
+        say(f"stage {stage}: {_replaced(skipped)}")
 
 
 def evaluate_stage(
-    run: Run, experiment: Experiment, stage: int, say: Callable[[str], None]
+    run: Run, experiment: Experiment, evaluation: TrainedEvaluation, say: Say, *, again: bool = False
 ) -> list[Measured]:
-    """Measure the spec's metrics of one stage on the EMA modules, print them and add them to the run's records."""
-    configs = [config for config in experiment.spec.evaluate if metric_stage(config) == stage]
-    evaluation = evaluation_of(run, experiment, stage)
+    """Measure the spec's metrics of one stage, print them and add them to the run's records.
+
+    Args:
+        evaluation: of the stage.
+        again: these may have been measured before, by a process that was then killed: replace such records.
+    """
+    stage = evaluation.stage
     measured: list[Measured] = []
-    for config in configs:
-        measured += config.build(experiment.assembly.data, key=None)(evaluation)
-    steps = experiment.settings(stage).steps
-    run.append([Record(steps, f"stage{stage}", **record.as_dict()) for record in measured])
+    for config in experiment.spec.evaluate:
+        if metric_stage(config) == stage:
+            measured += config.build(experiment.assembly.data, key=None)(evaluation)
+    measured += collapse(measured, evaluation, run.records())
+    records = [Record(evaluation.step, f"stage{stage}", **record.as_dict()) for record in measured]
+    (run.replace if again else run.append)(records)
     for record in measured:
         say(describe(record))
     if evaluation.skipped:
-        say(f"{len(evaluation.skipped)} damaged records were replaced: {', '.join(evaluation.skipped[:10])}")
-    for record in measured:
-        if record.name.endswith("/bits_per_latent_dim") and record.value < COLLAPSED:
-            say(
-                f"WARNING: the latent has collapsed: {record.value:.3g} bits per latent dimension, next to nothing\n"
-                "    raise decoder.weighting.loss_factor or bias, or warm the rate up (stage1.rate_warmup_steps)"
-            )
+        say(_replaced(evaluation.skipped))
+    if any(record.name.endswith("/collapsed") for record in measured):
+        say(
+            "WARNING: THE LATENT HAS COLLAPSED: it holds next to nothing of the image\n"
+            "    raise decoder.weighting.loss_factor or bias, or warm the rate up (stage1.rate_warmup_steps)"
+        )
     return measured
+
+
+def collapse(
+    measured: Sequence[Measured], evaluation: TrainedEvaluation, records: Sequence[Record]
+) -> list[Measured]:
+    """A record `…/collapsed`, 1, if a rate says that the latent is as good as empty.
+
+    The rates measured count; without any, stage 1's last one of training (`records` are the run's).
+    """
+    end = "/bits_per_latent_dim"
+    rates = [(r.name.removesuffix(end), r.value, r.protocol) for r in measured if r.name.endswith(end)]
+    if evaluation.stage == 1 and not rates:
+        trained = [record for record in records if record.name == "stage1/train/bits_per_pixel"]
+        share = evaluation.pixels / math.prod(evaluation.latent_shape)
+        rates = [("stage1/train", record.value * share, record.protocol) for record in trained[-1:]]
+    return [
+        Measured(f"{name}/collapsed", 1.0, "1", {**how, "bits_per_latent_dim": rate, "threshold": COLLAPSED})
+        for name, rate, how in rates
+        if rate < COLLAPSED
+    ]
 
 
 def evaluation_of(run: Run, experiment: Experiment, stage: int, *, quiet: bool = False) -> TrainedEvaluation:
@@ -219,10 +217,13 @@ def evaluation_of(run: Run, experiment: Experiment, stage: int, *, quiet: bool =
 
     Raises:
         RunError: the stage has no checkpoint yet.
+        CheckpointError: a checkpoint is damaged or of another spec.
     """
     spec = experiment.spec
-    autoencoder = restore(run, experiment, 1)
-    base = restore(run, experiment, 2, autoencoder) if stage == 2 else None
+    autoencoder, step = restore(run, experiment, 1)
+    base = None
+    if stage == 2:
+        base, step = restore(run, experiment, 2)
     hardware = run.manifest()["hardware"]
     protocol = {
         "spec_hash": spec_hash(spec),
@@ -230,10 +231,12 @@ def evaluation_of(run: Run, experiment: Experiment, stage: int, *, quiet: bool =
         "ema": experiment.settings(stage).ema,
         "precision": spec.precision,
         "training_seed": spec.seed,
+        "training_steps": step,
         "hardware": f"{hardware['machine']}, {', '.join(hardware['devices'])}",
     }
     return TrainedEvaluation(
         stage=stage,
+        step=step,
         data=spec.data,
         assembly=experiment.assembly,
         autoencoder=autoencoder,
@@ -246,14 +249,14 @@ def evaluation_of(run: Run, experiment: Experiment, stage: int, *, quiet: bool =
     )
 
 
-def restore(run: Run, experiment: Experiment, stage: int, autoencoder: Autoencoder | None = None) -> Any:
-    """A stage's EMA modules, from its latest checkpoint.
+def restore(run: Run, experiment: Experiment, stage: int) -> tuple[Any, int]:
+    """A stage's EMA modules, from its latest checkpoint, and that checkpoint's step.
 
     Raises:
         RunError: there is none yet.
         CheckpointError: it is damaged or of another spec.
     """
-    program = experiment.program(stage, autoencoder)
+    program = experiment.program(stage)
     with Checkpoints(run.checkpoints(stage), read_only=True) as checkpoints:
         step = checkpoints.latest()
         if step is None:
@@ -263,18 +266,16 @@ def restore(run: Run, experiment: Experiment, stage: int, autoencoder: Autoencod
             )
         expect = checkpoint_manifest(experiment.spec, stage)
         abstract = program.abstract_state
-        parts = {
-            part: checkpoints.restore_part(step, part, getattr(abstract, part), expect) for part in ("ema", "knobs")
-        }
-    return program.join(parts["ema"], parts["knobs"])
+        ema, knobs = (
+            checkpoints.restore_part(step, part, getattr(abstract, part), expect) for part in ("ema", "knobs")
+        )
+    return program.join(ema, knobs), step
 
 
-def draw_grid(run: Run, experiment: Experiment, say: Callable[[str], None]) -> Path:
-    """The spec's samples as one picture, `samples/grid.png`: one column for each class where there are classes."""
-    spec = experiment.spec
-    evaluation = evaluation_of(run, experiment, 2)
+def draw_grid(run: Run, spec: Spec, evaluation: TrainedEvaluation, say: Say) -> Path:
+    """The spec's samples as one picture, `samples/grid.png`, with a column for each class."""
     images, _, _ = evaluation.samples(spec.sample.count, spec.sample.seed)
-    columns = experiment.assembly.data.num_classes
+    columns = evaluation.assembly.data.num_classes
     if columns is None or not 2 <= columns <= 20:
         columns = max(1, round(len(images) ** 0.5))
     path = run.samples / "grid.png"
@@ -295,11 +296,6 @@ def describe(record: Measured) -> str:
     return f"{record.name} = {record.value:.4g} {record.unit}{interval}{word}"
 
 
-def metric_stage(config: Component) -> int:
-    """1 or 2: which stage's modules a metric needs."""
-    return int(getattr(config, "stage", 1))
-
-
 def checkpoint_manifest(spec: Spec, stage: int) -> dict[str, Any]:
     """What a checkpoint says of itself, and must say to be restored."""
     return {"spec_hash": spec_hash(spec), "stage": f"stage{stage}"}
@@ -309,3 +305,17 @@ def stage_key(spec: Spec, stage: int) -> jax.Array:
     """The key of a stage: parameters and noise."""
     return jax.random.fold_in(jax.random.key(spec.seed), stage)
 
+
+def _what_is_left(checkpoints: Checkpoints) -> str:
+    checkpoints.wait()
+    step = checkpoints.latest()
+    return (
+        "there is no checkpoint from before"
+        if step is None
+        else f"the last checkpoint, of step {step}, is sound"
+    )
+
+
+def _replaced(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+    return f"{len(names)} damaged record{'s were' if len(names) > 1 else ' was'} replaced: {shown}"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import math
 import os
 import sys
 from collections.abc import Sequence
 
+from ulzoo.cli.interruption import Terminated, termination_as_interruption
+from ulzoo.cli.reporting import report
 from ulzoo.errors import UlzooError
 
 _COMMANDS = {
@@ -21,23 +24,39 @@ _COMMANDS = {
 }
 
 
+_COMPILING = ("run", "train", "evaluate", "sample", "reconstruct")
+_ENVIRONMENT = """\
+environment:
+  JAX_PLATFORMS                 where to compute, such as cpu or cuda; by default the fastest there is
+  JAX_COMPILATION_CACHE_DIR     where compiled programs are kept between commands;
+                                by default ulzoo/xla in $XDG_CACHE_HOME or ~/.cache, for a month
+  JAX_ENABLE_COMPILATION_CACHE  0: keep none
+"""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status.
 
-    0: done. 2: a mistake that the message says how to mend. 130: interrupted. Anything else that goes
-    wrong is a bug and keeps its traceback.
+    0: done. 2: a mistake that the message says how to mend. 130 and 143: interrupted by hand (SIGINT) and by
+    the system (SIGTERM). Anything else that goes wrong is a bug and keeps its traceback.
     """
     arguments = _parser().parse_args(argv)
     # Orbax, Grain and absl write notes for their own developers.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    if arguments.command in _COMPILING:
+        from ulzoo.cli.compilation_cache import use_compilation_cache
+
+        use_compilation_cache(os.environ)
     try:
-        return importlib.import_module(f"ulzoo.cli.{arguments.command}_command").run(arguments) or 0
+        with termination_as_interruption():
+            return importlib.import_module(f"ulzoo.cli.{arguments.command}_command").run(arguments) or 0
     except UlzooError as error:
-        print(error, file=sys.stderr)
+        report(error)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as interruption:
+        notes = getattr(interruption, "__notes__", ())
+        print("\n".join(["interrupted", *(f"    {note}" for note in notes)]), file=sys.stderr, flush=True)
+        return 143 if isinstance(interruption, Terminated) else 130
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing to report, and nobody to report it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -46,9 +65,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="ulzoo", description="Unified Latents (arXiv 2602.17270): diffusion-regularised latents from a spec."
+        prog="ulzoo",
+        description="Unified Latents (arXiv 2602.17270): diffusion-regularised latents from a spec.",
+        epilog=_ENVIRONMENT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=_Version())
+    parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     parsers = {
         name: commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
@@ -69,24 +91,28 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = parsers["evaluate"]
     _run(evaluate)
-    evaluate.add_argument("--stage", type=int, choices=(1, 2), help="only this stage; by default all trained ones")
+    evaluate.add_argument(
+        "--stage", type=int, choices=(1, 2), help="only this stage; by default all trained ones"
+    )
 
     sample = parsers["sample"]
     _run(sample)
     sample.add_argument("-n", "--count", type=_positive, default=16, metavar="N", help="how many (16)")
     sample.add_argument("--label", type=int, metavar="K", help="class of all of them; by default all in turn")
     sample.add_argument("--seed", type=_natural, metavar="S", help="by default the spec's")
-    sample.add_argument("--sampler", metavar="NAME", help="such as ddim or ulzoo.ddim.v1; by default the spec's")
+    sample.add_argument(
+        "--sampler", metavar="NAME", help="such as ddim or ulzoo.ddim.v1; by default the spec's"
+    )
     sample.add_argument("--steps", type=_positive, metavar="N", help="steps of the base model's sampler")
     sample.add_argument("--decoder-steps", type=_positive, metavar="N", help="steps of the decoder's sampler")
-    sample.add_argument("--guidance", type=float, metavar="W", help="scale of classifier-free guidance")
+    sample.add_argument("--guidance", type=_scale, metavar="W", help="scale of classifier-free guidance")
     sample.add_argument("--out", metavar="DIR", help="by default a new folder under RUN/samples")
 
     reconstruct = parsers["reconstruct"]
     _run(reconstruct)
     reconstruct.add_argument("files", nargs="+", metavar="FILE", help="JPEG, PNG or WebP images")
     reconstruct.add_argument("--seed", type=_natural, default=0, metavar="S", help="of the noise (0)")
-    reconstruct.add_argument("--out", metavar="DIR", help="by default RUN/reconstructions")
+    reconstruct.add_argument("--out", metavar="DIR", help="by default a new folder under RUN/reconstructions")
 
     check = parsers["check"]
     check.add_argument("specs", nargs="+", metavar="SPEC", help="YAML files")
@@ -97,16 +123,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _Version:
+class _Version(argparse.Action):
     """Reads the version when it is printed: the lookup costs more than the rest of `--help`."""
 
-    def __mod__(self, names: object) -> str:
-        return str(self)
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)
 
-    def __str__(self) -> str:
+    def __call__(self, parser: argparse.ArgumentParser, *ignored: object) -> None:
         from importlib.metadata import version
 
-        return f"ulzoo {version('ulzoo')}"
+        print(f"ulzoo {version('ulzoo')}")
+        parser.exit()
 
 
 def _run(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +141,9 @@ def _run(parser: argparse.ArgumentParser) -> None:
 
 
 def _out(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", metavar="DIR", help="run directory to make; by default a dated one under runs/")
+    parser.add_argument(
+        "--out", metavar="DIR", help="run directory to make; by default a dated one under runs/"
+    )
 
 
 def _set(parser: argparse.ArgumentParser) -> None:
@@ -142,4 +171,14 @@ def _natural(text: str) -> int:
         raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
     if value < 0:
         raise argparse.ArgumentTypeError(f"must not be negative, got {text}")
+    return value
+
+
+def _scale(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, got {text!r}") from None
+    if not (0.0 <= value < math.inf):
+        raise argparse.ArgumentTypeError(f"must be finite and not negative, got {text}")
     return value

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
+from ulzoo.cli.loading import load_checked
+from ulzoo.cli.reporting import report
 from ulzoo.errors import UlzooError
 
 
@@ -15,7 +16,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(check(path, arguments.overrides), flush=True)
         except UlzooError as error:
             # The other files are checked all the same.
-            print(error, file=sys.stderr, flush=True)
+            report(error)
             failed = True
     return 2 if failed else 0
 
@@ -24,28 +25,22 @@ def check(path: str, overrides: list[str]) -> str:
     """What `ulzoo check` prints for a spec that is right.
 
     Raises:
-        SpecError: with every problem, each with file, line and column.
+        SpecError: with the problems that were not printed yet, each with file, line and column.
     """
-    from ulzoo.spec import load_spec, spec_hash
+    spec = load_checked(path, overrides)
+    from ulzoo.experiment import check_fit
+    from ulzoo.spec import spec_hash
 
-    spec = load_spec(path, overrides)
-    from ulzoo.assemble import assemble
-    from ulzoo.inspection import inspect
-    from ulzoo.stages import check_metrics
-
-    assembly = assemble(spec)
-    reports = inspect(assembly, spec)
-    check_metrics(spec, assembly)
+    _, reports = check_fit(spec)
     lines = [f"{path}: ok, spec {spec_hash(spec)[:12]}"]
-    types = {"encoder": spec.encoder, "prior": spec.prior, "decoder": spec.decoder, "base_model": spec.base_model}
-    for report in reports:
-        component = types[report.role]
-        shapes = f"{_shape(report.input_shape)} → {_shape(report.output_shape)}"
+    for role in reports:
+        component = getattr(spec, role.role)
+        shapes = f"{_shape(role.input_shape)} → {_shape(role.output_shape)}"
         lines.append(
-            f"  {report.role:11s} {component.type if component else '':28s} {shapes:28s}"
-            f" {_count(report.parameters):>8s} parameters {_count(report.flops):>8s}FLOPs/image"
+            f"  {role.role:11s} {component.type:28s} {shapes:28s}"
+            f" {_count(role.parameters):>8s} parameters {_count(role.flops):>8s}FLOPs/image"
         )
-    total = sum(report.parameters for report in reports)
+    total = sum(role.parameters for role in reports)
     lines.append(f"  {'all':11s} {'':28s} {'':28s} {_count(total):>8s} parameters")
     return "\n".join(lines)
 

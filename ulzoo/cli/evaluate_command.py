@@ -6,21 +6,28 @@ import argparse
 
 from ulzoo.cli.run_command import say
 from ulzoo.errors import RunError
+from ulzoo.run import Run
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from ulzoo.run import Run
-    from ulzoo.stages import Experiment, evaluate_stage, metric_stage, spec_of
-
     with Run.open(arguments.directory, write=True) as run:
+        from ulzoo.experiment import Experiment, metric_stage
+        from ulzoo.stages import evaluate_stage, evaluation_of, spec_of
+
         spec = spec_of(run)
+        if arguments.stage == 2 and spec.stage2 is None:
+            raise RunError(f"{run.directory}: the spec has no stage 2")
         trained = [stage for stage in (1, 2) if f"stage{stage}" in run.finished()]
         stages = trained if arguments.stage is None else [arguments.stage]
         if not stages:
-            raise RunError(f"{run.directory}: no stage is trained yet")
+            raise RunError(
+                f"{run.directory}: no stage is trained yet\n"
+                f"    go on with: ulzoo run --resume {run.directory}"
+            )
         wanted = [stage for stage in stages if any(metric_stage(config) == stage for config in spec.evaluate)]
         if not wanted:
-            raise RunError(f"{run.directory}: the spec's `evaluate` names no metric of stage {stages[0]}")
+            names = " or ".join(map(str, stages))
+            raise RunError(f"{run.directory}: the spec's `evaluate` names no metric of stage {names}")
         experiment = Experiment.of(spec)
         for stage in wanted:
-            evaluate_stage(run, experiment, stage, say)
+            evaluate_stage(run, experiment, evaluation_of(run, experiment, stage), say)

@@ -6,7 +6,10 @@ import argparse
 import time
 from pathlib import Path
 
+from ulzoo.cli.interruption import resumable
+from ulzoo.cli.loading import load_checked
 from ulzoo.errors import RunError
+from ulzoo.run import Run
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -17,24 +20,32 @@ def run(arguments: argparse.Namespace) -> None:
     elif arguments.spec is None:
         raise RunError("give a spec, or --resume DIR")
     else:
-        directory = start(arguments.spec, arguments.overrides, arguments.out, (1, 2))
-    print(f"done in {time.monotonic() - started:.0f} s: {directory}")
+        directory = start(
+            arguments.spec, arguments.overrides, arguments.out, (1, 2), ("run", "--resume", "RUN")
+        )
+    say(f"done in {time.monotonic() - started:.0f} s: {directory}")
 
 
-def start(path: str, overrides: list[str], out: str | None, stages: tuple[int, ...]) -> Path:
-    """Check a spec, make a run of it and do the stages; returns the run's directory."""
-    from ulzoo.spec import load_spec
+def start(
+    path: str, overrides: list[str], out: str | None, stages: tuple[int, ...], continuation: tuple[str, ...]
+) -> Path:
+    """Check a spec, make a run of it and do the stages; returns the run's directory.
+
+    Args:
+        continuation: the command that goes on after an interruption, `RUN` standing for the directory.
+    """
+    if out is not None:
+        Run.refuse_taken(out)
+    spec = load_checked(path, overrides)
+    from ulzoo.experiment import Experiment
     from ulzoo.spec.text import read_text
+    from ulzoo.stages import create_run, run_all
 
-    # Structure first: a typo is told before anything heavy is loaded.
-    spec = load_spec(path, overrides)
-    from ulzoo.stages import Experiment, create_run, run_all
-
-    Experiment.of(spec)
+    experiment = Experiment.of(spec)
     text = read_text(path) + "".join(f"\n# --set {override}" for override in overrides)
-    with create_run(spec, out, spec_text=text) as run:
-        print(f"run directory: {run.directory}")
-        run_all(run, spec, stages=stages, say=say)
+    with create_run(spec, out, spec_text=text) as run, resumable(run.directory, *continuation):
+        say(f"run directory: {run.directory}")
+        run_all(run, experiment, stages=stages, say=say)
         return run.directory
 
 
@@ -44,11 +55,15 @@ def say(line: str) -> None:
 
 
 def _resume(directory: str) -> Path:
-    from ulzoo.run import Run
-    from ulzoo.stages import run_all, spec_of
+    with Run.open(directory, write=True) as run, resumable(run.directory, "run", "--resume", "RUN"):
+        from ulzoo.experiment import Experiment
+        from ulzoo.stages import parts_of, run_all, spec_of
 
-    with Run.open(directory, write=True) as run:
-        run_all(run, spec_of(run), say=say)
+        spec = spec_of(run)
+        if set(parts_of(spec)) <= set(run.finished()):
+            say(f"{run.directory}: finished already")
+        else:
+            run_all(run, Experiment.of(spec), say=say)
         return run.directory
 
 

@@ -4,79 +4,92 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
+from ulzoo.cli.output import empty_folder
 from ulzoo.errors import RunError
+from ulzoo.registry import Registry
+from ulzoo.run import Run
+from ulzoo.spec import Component
 
 
 def run(arguments: argparse.Namespace) -> None:
-    import numpy as np
-
-    from ulzoo.images import grid, write_png
-    from ulzoo.run import Run
-    from ulzoo.stages import Experiment, enlargement, evaluation_of, spec_of
-
     with Run.open(arguments.directory) as run:
+        from ulzoo.stages import spec_of
+
         spec = spec_of(run)
+        spec = spec_of(run, changes(arguments, spec.sample.sampler, Registry.discover()))
         if spec.stage2 is None:
             raise RunError(f"{run.directory}: the spec has no stage 2 to sample from")
-        settings = _settings(spec.sample, arguments)
-        experiment = Experiment.of(spec.model_copy(update={"sample": settings}))
+        import numpy as np
+
+        from ulzoo.experiment import Experiment
+        from ulzoo.images import grid, write_png
+        from ulzoo.stages import enlargement, evaluation_of
+
+        experiment = Experiment.of(spec)
         classes = experiment.assembly.data.num_classes
         labels = _labels(arguments, classes)
         evaluation = evaluation_of(run, experiment, 2)
-        images = evaluation.draw(arguments.count, labels, settings.seed)
-        folder = Path(arguments.out) if arguments.out else _numbered(run.samples)
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise RunError(f"{folder}: is not empty; choose another --out")
-        scale = enlargement(images)
+        folder = empty_folder(arguments.out, run.samples)
+        images = evaluation.draw(arguments.count, labels, spec.sample.seed)
         for i, image in enumerate(images):
             label = "" if labels is None else f"-class{labels[i]}"
             write_png(folder / f"{i:05d}{label}.png", image)
         columns = max(1, round(np.sqrt(len(images))))
-        columns = classes if labels is not None and arguments.label is None and classes <= 20 else columns
-        write_png(folder / "grid.png", grid(images, min(columns, len(images))), enlarge=scale)
-        protocol = {**evaluation.protocol, **evaluation.sampling_protocol(), "seed": settings.seed}
+        if classes is not None and classes <= 20 and arguments.label is None:
+            columns = classes
+        write_png(folder / "grid.png", grid(images, columns), enlarge=enlargement(images))
+        protocol = {**evaluation.protocol, **evaluation.sampling_protocol(), "seed": spec.sample.seed}
         (folder / "protocol.json").write_text(json.dumps(protocol, indent=2) + "\n", encoding="utf-8")
         print(f"{len(images)} samples and grid.png: {folder}")
 
 
-def _settings(sample: Any, arguments: argparse.Namespace) -> Any:
-    """The spec's sampling settings with the command line's changes, validated like a spec."""
-    from pydantic import ValidationError
+def changes(arguments: argparse.Namespace, sampler: Component, registry: Registry) -> dict[str, Any]:
+    """What the command line changes of the spec's `sample`, by dotted path.
 
-    from ulzoo.registry import Registry
-    from ulzoo.spec.component import Resolution
+    Args:
+        sampler: the spec's; another one takes as many steps unless `--steps` says how many.
 
-    data = sample.model_dump(mode="json")
-    registry = Registry.discover()
+    Raises:
+        RegistryError: no sampler of that name.
+    """
+    name, steps = None, arguments.steps
     if arguments.sampler is not None:
-        name = _sampler_name(registry, arguments.sampler)
-        data["sampler"] = {"type": name, "steps": data["sampler"].get("steps", 64)}
-    if arguments.steps is not None:
-        data["sampler"]["steps"] = arguments.steps
-    if arguments.decoder_steps is not None:
-        data["decoder_sampler"]["steps"] = arguments.decoder_steps
-    if arguments.guidance is not None:
-        data["guidance"]["scale"] = arguments.guidance
-    if arguments.seed is not None:
-        data["seed"] = arguments.seed
-    try:
-        return type(sample).model_validate_json(json.dumps(data), strict=True, context=Resolution(registry))
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
-        raise RunError("sampling: " + "; ".join(lines)) from error
+        name = sampler_name(registry, arguments.sampler)
+        steps = getattr(sampler, "steps", None) if steps is None else steps
+    given = {
+        "sample.seed": arguments.seed,
+        "sample.sampler.type": name,
+        "sample.sampler.steps": steps,
+        "sample.decoder_sampler.steps": arguments.decoder_steps,
+        "sample.guidance.scale": arguments.guidance,
+    }
+    return {path: value for path, value in given.items() if value is not None}
 
 
-def _sampler_name(registry: Any, given: str) -> str:
-    """A registered name; `ddim` stands for the one sampler called so."""
+def sampler_name(registry: Registry, given: str) -> str:
+    """A registered name; `ddim` stands for the one sampler called so.
+
+    Raises:
+        RegistryError: no such sampler; says which is nearest, or which there are.
+    """
+    from ulzoo.errors import RegistryError
+    from ulzoo.spec.messages import nearest
+
     names = sorted({entry.name for entry in registry.entries("sampler")})
-    short = [name for name in names if name.split(".")[1] == given]
-    if len(short) == 1:
-        return short[0]
-    return registry.find("sampler", given).name
+    if given in names or "." in given:
+        return registry.find("sampler", given).name
+    called: dict[str, list[str]] = {}
+    for name in names:
+        called.setdefault(name.split(".")[1], []).append(name)
+    if len(called.get(given, ())) == 1:
+        return called[given][0]
+    if given in called:
+        raise RegistryError(f"--sampler: {given!r} may be any of {', '.join(called[given])}")
+    near = nearest(given, sorted(called))
+    hint = f"; did you mean '{near}'?" if near else f"\n    samplers here: {', '.join(sorted(called))}"
+    raise RegistryError(f"--sampler: no sampler named {given!r}{hint}")
 
 
 def _labels(arguments: argparse.Namespace, classes: int | None) -> Any:
@@ -91,8 +104,3 @@ def _labels(arguments: argparse.Namespace, classes: int | None) -> Any:
     if not 0 <= arguments.label < classes:
         raise RunError(f"--label: must be from 0 to {classes - 1}, got {arguments.label}")
     return np.full(arguments.count, arguments.label, np.int32)
-
-
-def _numbered(folder: Path) -> Path:
-    taken = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    return folder / next(name for i in range(1, 10**6) if (name := f"{i:04d}") not in taken)

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from ulzoo.errors import InterfaceError
@@ -31,7 +31,7 @@ def make_mesh(axes: Mapping[str, int] | None = None) -> Mesh:
     return jax.make_mesh(tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes))
 
 
-def check_batch(batch_size: int, mesh: Mesh, path: str) -> None:
+def check_batch(batch_size: int, mesh: Mesh | AbstractMesh, path: str) -> None:
     """Raises InterfaceError, with the nearest sizes that fit, unless the mesh divides the batch."""
     ways = mesh.shape["data"]
     if batch_size % ways:

@@ -1,20 +1,23 @@
-"""Measuring a trained autoencoder: rates at nested times, and reconstructions. Jitted, one image's noise its own."""
+"""Measuring a trained autoencoder: rates at nested times; reconstructions. An image's noise is its own."""
 
 from __future__ import annotations
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from ulzoo.autoencoder import Autoencoder
 from ulzoo.interfaces import AbstractSampler
 from ulzoo.programs.program import to_images, to_model
 
+Images = Array | np.ndarray
+
 
 @eqx.filter_jit
 def rates(
-    autoencoder: Autoencoder, images: Array, keys: PRNGKeyArray, times: int
+    autoencoder: Autoencoder, images: Images, keys: PRNGKeyArray, times: int
 ) -> tuple[Array, Array, Array, Array]:
     """Rates of a batch of images at `times` stratified times each.
 
@@ -39,22 +42,22 @@ def rates(
             terms.map.mean(0),
         )
 
-    return jax.vmap(one)(to_model(images), keys)
+    return jax.vmap(one)(to_model(jnp.asarray(images)), keys)
 
 
 @eqx.filter_jit
 def reconstruct(
-    autoencoder: Autoencoder, images: Array, keys: PRNGKeyArray, sampler: AbstractSampler
+    autoencoder: Autoencoder, images: Images, keys: PRNGKeyArray, sampler: AbstractSampler
 ) -> Array:
     """uint8 (b, *space, c) → the same images through the latent; an image's noise comes from its own key."""
 
     def one(x: Array, key: PRNGKeyArray) -> Array:
         return autoencoder.reconstruct(x, sampler, key=key)
 
-    return to_images(jax.vmap(one)(to_model(images), keys))
+    return to_images(jax.vmap(one)(to_model(jnp.asarray(images)), keys))
 
 
-def keys_for(seed: int, indices: Int[Array, "b"]) -> PRNGKeyArray:
+def keys_for(seed: int, indices: Int[Array, "b"] | np.ndarray) -> PRNGKeyArray:
     """A key for each index: an image's numbers do not depend on its batch."""
     root = jax.random.key(seed)
     return jax.vmap(lambda index: jax.random.fold_in(root, index))(indices)

@@ -1,0 +1,184 @@
+"""A spec that was checked as far as can be without a FLOP, with what every part of a run needs of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, cast
+
+import equinox as eqx
+import jax
+from jax.sharding import AbstractMesh, Mesh
+
+from ulzoo.assemble import Assembly, assemble
+from ulzoo.autoencoder import Autoencoder
+from ulzoo.data.source import Dataset
+from ulzoo.errors import InterfaceError, Problem, RunError, SpecError
+from ulzoo.inspection import RoleReport, inspect
+from ulzoo.parallel.mesh import check_batch, make_mesh
+from ulzoo.programs.program import Program
+from ulzoo.programs.stage1 import stage1
+from ulzoo.programs.stage2 import stage2
+from ulzoo.spec import Component, Spec, problem_at
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A spec, its assembly and its mesh. Programs are made once: each costs a tracing of its modules."""
+
+    spec: Spec
+    assembly: Assembly
+    mesh: Mesh
+
+    @classmethod
+    def of(cls, spec: Spec) -> Experiment:
+        """Check a spec on the devices that are here.
+
+        Raises:
+            SpecError: roles, metrics, guidance, mesh or batch sizes that do not fit, with file and line.
+        """
+        assembly, _ = check_fit(spec)
+        try:
+            experiment = cls(spec, assembly, make_mesh({str(axis): size for axis, size in spec.parallel.mesh.items()}))
+        except InterfaceError as error:
+            raise SpecError([problem_at(spec, error.path, error.text)]) from error
+        stages: tuple[Callable[[], object], ...] = (lambda: experiment.program(1),)
+        if spec.stage2 is not None:
+            stages = (*stages, lambda: experiment.program(2))
+        found = _problems(spec, stages)
+        if found:
+            raise SpecError(found)
+        return experiment
+
+    @property
+    def data(self) -> Dataset:
+        """The spec's dataset, as what it offers beside its fields."""
+        return cast(Dataset, self.spec.data)
+
+    def program(self, stage: int, autoencoder: Autoencoder | None = None) -> Program:
+        """The program of a stage.
+
+        Args:
+            autoencoder: stage 1's EMA modules, for stage 2; without them its program has shapes and can be
+                restored into, not run.
+
+        Raises:
+            RunError: stage 2 of a spec without one.
+            InterfaceError: the mesh does not divide the batch.
+        """
+        if stage == 1:
+            return self._stage1
+        return self._stage2 if autoencoder is None else self._second(autoencoder)
+
+    def settings(self, stage: int) -> Any:
+        """`stage1` or `stage2` of the spec. Raises RunError for stage 2 of a spec without one."""
+        settings = self.spec.stage1 if stage == 1 else self.spec.stage2
+        if settings is None:
+            raise RunError("the spec has no stage 2")
+        return settings
+
+    @cached_property
+    def _stage1(self) -> Program:
+        return stage1(self.assembly, self.spec.stage1, mesh=self.mesh, precision=self.spec.precision)
+
+    @cached_property
+    def _stage2(self) -> Program:
+        return self._second(eqx.filter_eval_shape(self.assembly.autoencoder, jax.random.key(0)))
+
+    def _second(self, autoencoder: Autoencoder) -> Program:
+        settings = self.settings(2)
+        return stage2(self.assembly, settings, autoencoder, mesh=self.mesh, precision=self.spec.precision)
+
+
+def check_fit(spec: Spec) -> tuple[Assembly, list[RoleReport]]:
+    """All that can be known of a spec without the devices that it will run on.
+
+    Raises:
+        SpecError: with every problem found.
+    """
+    assembly = assemble(spec)
+    reports: list[RoleReport] = []
+    found = _problems(
+        spec,
+        (
+            lambda: reports.extend(inspect(assembly, spec)),
+            lambda: check_metrics(spec, assembly),
+            lambda: check_guidance(spec),
+            lambda: check_batches(spec),
+        ),
+    )
+    if found:
+        raise SpecError(found)
+    return assembly, reports
+
+
+def check_metrics(spec: Spec, assembly: Assembly) -> None:
+    """Raises SpecError for metrics that this data, or a spec without stage 2, cannot have."""
+    problems = []
+    for i, config in enumerate(spec.evaluate):
+        path = f"evaluate.{i}"
+        try:
+            config.build(assembly.data, key=None)
+        except InterfaceError as error:
+            problems.append(problem_at(spec, f"{path}.{error.path}".rstrip("."), error.text))
+        if metric_stage(config) == 2 and spec.stage2 is None:
+            problems.append(
+                problem_at(spec, path, f"{config.type} measures samples, but the spec has no stage 2")
+            )
+    if problems:
+        raise SpecError(problems)
+
+
+def check_guidance(spec: Spec) -> None:
+    """Guidance mixes the model with itself without its condition, which it must have met in training.
+
+    Base models say what they are conditioned on in a field `conditioners`, conditioners how often they are
+    left out in a field `dropout`; of others nothing is known and nothing is said.
+
+    Raises:
+        SpecError: guidance that could do nothing, or nothing good.
+    """
+    scale, path = spec.sample.guidance.scale, "sample.guidance.scale"
+    conditioners = getattr(spec.base_model, "conditioners", None)
+    if scale == 1.0 or spec.base_model is None or conditioners is None:
+        return
+    if not conditioners:
+        text = f"{scale:g} guides an unconditional model; it has nothing to be guided by"
+        raise SpecError(
+            [problem_at(spec, path, text, ["give base_model.conditioners, or leave guidance at 1"])]
+        )
+    never = [i for i, config in enumerate(conditioners) if getattr(config, "dropout", None) == 0]
+    if never:
+        place = f"base_model.conditioners.{never[0]}.dropout"
+        text = f"{scale:g} needs a model that also learns without its condition, but {place} is 0"
+        raise SpecError([problem_at(spec, path, text, [f"raise {place}, or leave guidance at 1"])])
+
+
+def check_batches(spec: Spec) -> None:
+    """Raises SpecError for batches that a mesh of stated size cannot divide; −1 is known on the devices."""
+    ways = spec.parallel.mesh.get("data", -1)
+    stages = {"stage1": spec.stage1, "stage2": spec.stage2}
+    sizes = {f"{name}.batch_size": stage.batch_size for name, stage in stages.items() if stage is not None}
+    mesh = AbstractMesh((max(ways, 1),), ("data",))
+    found = _problems(spec, tuple(partial(check_batch, size, mesh, path) for path, size in sizes.items()))
+    if found:
+        raise SpecError(found)
+
+
+def metric_stage(config: Component) -> int:
+    """1 or 2: which stage's modules a metric needs."""
+    return int(getattr(config, "stage", 1))
+
+
+def _problems(spec: Spec, checks: tuple[Callable[[], object], ...]) -> list[Problem]:
+    """What all of the checks find, not the first one's findings alone."""
+    found: list[Problem] = []
+    for check in checks:
+        try:
+            check()
+        except SpecError as error:
+            found += error.problems
+        except InterfaceError as error:
+            found.append(problem_at(spec, error.path, error.text))
+    return found
