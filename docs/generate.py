@@ -35,8 +35,8 @@ def spec_page() -> str:
         MADE,
         "# Spec",
         "",
-        "A spec is a YAML mapping. Fields without a default must be given. `encoder component` and the like stand for"
-        " a mapping with `type`: see [components](components.md).",
+        "A spec is a YAML mapping. Fields without a default must be given. `encoder component` and the like"
+        " stand for a mapping with `type`: see [components](components.md).",
         "",
     ]
     for model in (Spec, *_parts(Spec)):
@@ -69,7 +69,9 @@ def _parts(model: type[SpecModel]) -> list[type[SpecModel]]:
     """Mappings inside a model that are no components, each once, in the order of the fields."""
     found: list[type[SpecModel]] = []
     for info in model.model_fields.values():
-        for kind in (leaf for field_type in field_types(info) for leaf in (field_type, *get_args(field_type))):
+        for kind in (
+            leaf for field_type in field_types(info) for leaf in (field_type, *get_args(field_type))
+        ):
             if isinstance(kind, type) and issubclass(kind, SpecModel) and not issubclass(kind, Component):
                 found += [kind, *_parts(kind)]
     return list(dict.fromkeys(found))
@@ -84,7 +86,9 @@ def _table(model: type[SpecModel]) -> list[str]:
     fields = {name: info for name, info in model.model_fields.items() if not _is_type(model, name)}
     if not fields:
         return ["No fields.", ""]
-    rows = [f"| `{name}` | {_type(info)} | {_default(info)} | {_words(info)} |" for name, info in fields.items()]
+    rows = [
+        f"| `{name}` | {_type(info)} | {_default(info)} | {_words(info)} |" for name, info in fields.items()
+    ]
     return ["| field | type | default | |", "|---|---|---|---|", *rows, ""]
 
 

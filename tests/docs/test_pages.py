@@ -1,0 +1,135 @@
+"""Pages written by hand name what there is: links, commands with their options, errors, metrics, specs."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+from blocks import ROOT, blocks, pages
+
+from ulzoo import cli, errors
+from ulzoo.spec import load_spec
+
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target, anchor in LINK.findall(page.read_text()):
+        if "://" in target:
+            continue
+        path = (page.parent / target).resolve() if target else page
+        assert path.exists(), f"{target} is not there"
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+            assert anchor in {_anchor(title) for title in titles}, f"{target} has no section #{anchor}"
+
+
+def _anchor(title: str) -> str:
+    """GitHub's: lower case, punctuation dropped, spaces to hyphens."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def test_the_test_command_is_the_one_that_ci_reads():
+    readme = (ROOT / "README.md").read_text()
+    block = readme.split("<!-- test-command -->\n")[1].splitlines()
+    assert block[0] == "```sh"
+    assert block[1].endswith("python -m pytest")
+
+
+def test_every_command_and_option_is_on_the_page(capsys):
+    text = (ROOT / "docs/reference/cli.md").read_text()
+    for command in cli._COMMANDS:
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        section = text.split(f"## `ulzoo {command}`")[1].split("\n## ")[0]
+        options = set(re.findall(r"(?<![\w-])--[a-z-]+", capsys.readouterr().out)) - {"--help"}
+        assert {option for option in options if option not in section} == set(), command
+
+
+def test_every_error_is_on_the_page():
+    text = (ROOT / "docs/reference/errors.md").read_text()
+    for name, cls in inspect.getmembers(errors, inspect.isclass):
+        if issubclass(cls, errors.UlzooError):
+            assert f"`{name}`" in text
+
+
+def test_errors_are_worded_as_on_the_page(tmp_path, monkeypatch, builtin_registry):
+    import ulzoo
+
+    def check(flags):
+        spec = load_spec("my.yaml", flags, builtin_registry)
+        ulzoo.inspect(ulzoo.assemble(spec), spec)
+
+    (tmp_path / "my.yaml").write_text(blocks("README.md", "yaml")[0])
+    monkeypatch.chdir(tmp_path)
+    text = (tmp_path / "my.yaml").read_text()
+    mistakes = [
+        ("rate_warmup_steps: 300", "rate_warmup_steps: 2000", []),
+        ("", "", ["stage1.step=3"]),
+        ("", "", ["prior.network.type=ulzoo.vit.v2"]),
+        ("size: 16", "size: 18", []),
+    ]
+    told = []
+    for old, new, flags in mistakes:
+        (tmp_path / "my.yaml").write_text(text.replace(old, new) if old else text)
+        with pytest.raises(errors.SpecError) as error:
+            check(flags)
+        told.append(f"{error.value}\n")
+    assert blocks("docs/reference/errors.md", "text") == told
+
+
+def test_every_metric_and_training_number_is_on_the_page(builtin_registry):
+    from ulzoo.programs import stage1, stage2
+
+    text = (ROOT / "docs/reference/metrics.md").read_text()
+    for entry in builtin_registry.entries("metric"):
+        assert f"`{entry.name}`" in text
+    for stage, program in (("stage1", stage1), ("stage2", stage2)):
+        for name, unit in program.UNITS.items():
+            assert f"| `{stage}/train/{name}` | {unit} |" in text
+
+
+def test_every_kind_is_on_the_plugin_page():
+    from ulzoo.registry import KINDS
+
+    text = (ROOT / "docs/how-to/plugin.md").read_text()
+    assert [kind for kind in KINDS if f"`ulzoo.{kind}`" not in text] == []
+
+
+def test_noise_coordinates():
+    """The table's numbers at λ = 5 and its formulas in both directions, by hand in plain Python."""
+    from math import atan, exp, log, tan
+
+    text = (ROOT / "docs/explanation/unified-latents.md").read_text()
+    rows = {
+        "DDPM": (1 / (1 + exp(-5)), lambda a: log(a / (1 - a))),
+        "EDM": (exp(-2.5), lambda s: -2 * log(s)),
+        "VDM": (-5.0, lambda g: -g),
+        "rectified flow": (1 / (1 + exp(2.5)), lambda t: 2 * log((1 - t) / t)),
+        "v-diffusion": (atan(exp(-2.5)), lambda p: -2 * log(tan(p))),
+    }
+    for name, (value, back) in rows.items():
+        row = next(line for line in text.splitlines() if line.startswith(f"| {name}"))
+        printed = float(row.split("|")[-2].replace("−", "-"))
+        assert printed == pytest.approx(value, rel=5e-5)  # five digits are printed
+        assert back(value) == pytest.approx(5.0, rel=1e-12)  # rounding of float64
+
+
+def test_imagenet_specs_are_the_papers_models(builtin_registry):
+    """Shapes and sizes of the paper's §4, and counts worked out by hand for the prior."""
+    import ulzoo
+
+    for name in ("ul-small", "ul-medium"):
+        spec = load_spec(ROOT / f"specs/imagenet512/{name}.yaml", registry=builtin_registry)
+        assembly = ulzoo.assemble(spec)
+        reports = {report.role: report for report in ulzoo.inspect(assembly, spec)}
+        assert (assembly.latent_shape, assembly.log_snr) == ((32, 32, 32), 5.0)
+        d, e, tokens = 1024, 512, 32 * 32
+        block = 4 * d * d + d + 8 * d * d + 5 * d + (e * 6 * d + 6 * d) + 2 * 64
+        ends = (32 * d + d) + tokens * d + (64 * e + e + e * e + e) + (e * 2 * d + 2 * d) + (d * 32 + 32)
+        assert reports["prior"].parameters == 8 * block + ends
+        linear = 2 * 12 * d * d * tokens + 2 * 2 * tokens * tokens * d
+        # What is left are the two ends and the modulations, below one per cent.
+        assert reports["prior"].flops == pytest.approx(8 * linear, rel=0.01)
