@@ -40,7 +40,9 @@ class Experiment:
         """
         assembly, _ = check_fit(spec)
         try:
-            experiment = cls(spec, assembly, make_mesh({str(axis): size for axis, size in spec.parallel.mesh.items()}))
+            experiment = cls(
+                spec, assembly, make_mesh({str(axis): size for axis, size in spec.parallel.mesh.items()})
+            )
         except InterfaceError as error:
             raise SpecError([problem_at(spec, error.path, error.text)]) from error
         stages: tuple[Callable[[], object], ...] = (lambda: experiment.program(1),)

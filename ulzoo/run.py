@@ -185,12 +185,14 @@ class Run:
 
     def manifest(self) -> dict[str, Any]:
         """What `create` wrote into manifest.json. Raises RunError if it is damaged."""
-        path = self.directory / "manifest.json"
-        manifest = _read_json(path)
-        absent = [entry for entry in ("spec_hash", "components", "hardware") if entry not in manifest]
-        if absent:
-            raise RunError(f"{path}: damaged: no {absent[0]}")
-        return manifest
+        return _read_json(self.directory / "manifest.json")
+
+    def manifest_entry(self, name: str) -> Any:
+        """One entry of the manifest, such as `spec_hash`. Raises RunError if it is damaged or lacks it."""
+        manifest = self.manifest()
+        if name not in manifest:
+            raise RunError(f"{self.directory / 'manifest.json'}: damaged: no {name}")
+        return manifest[name]
 
     # ---- metrics --------------------------------------------------------------------------------
 

@@ -75,7 +75,7 @@ def spec_of(run: Run, changes: dict[str, Any] | None = None) -> Spec:
         RunError: what defines the trained weights was changed since.
     """
     spec = load_spec(run.resolved_path, changes or {})
-    if spec_hash(spec) != run.manifest()["spec_hash"]:
+    if spec_hash(spec) != run.manifest_entry("spec_hash"):
         raise RunError(
             f"{run.resolved_path}: changed since the run was started\n"
             "    start a new run, or undo the change: only name, sample, evaluate, parallel, log_every and"
@@ -224,7 +224,7 @@ def evaluation_of(run: Run, experiment: Experiment, stage: int, *, quiet: bool =
     base = None
     if stage == 2:
         base, step = restore(run, experiment, 2)
-    hardware = run.manifest()["hardware"]
+    hardware = run.manifest_entry("hardware")
     protocol = {
         "spec_hash": spec_hash(spec),
         "data": spec.data.model_dump(mode="json"),

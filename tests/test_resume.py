@@ -1,0 +1,175 @@
+"""A run that was killed goes on to what an undisturbed run gives, bit for bit; or says why it will not."""
+
+import json
+import shutil
+import time
+
+import jax
+import numpy as np
+import pytest
+from small_run import SPEC, finished_run, start, write_spec
+
+from ulzoo.checkpoint import Checkpoints
+from ulzoo.cli import main
+from ulzoo.errors import CheckpointError
+from ulzoo.experiment import Experiment
+from ulzoo.run import Run
+from ulzoo.spec import parse_spec, spec_hash
+from ulzoo.stages import checkpoint_manifest, restore, spec_of
+
+
+def kill_after(path, process):
+    """SIGKILL once `path` is there."""
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[1][-3000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.kill()
+    process.communicate()
+
+
+@pytest.fixture(scope="module")
+def killed_run(tmp_path_factory):
+    """Killed in stage 1, resumed, killed in stage 2, resumed."""
+    folder = tmp_path_factory.mktemp("killed")
+    directory = folder / "run"
+    process = start("run", write_spec(folder), "--out", directory)
+    kill_after(directory / "checkpoints" / "stage1" / "step_00000008", process)
+    assert Run.open(directory).finished() == ()
+    process = start("run", "--resume", directory)
+    kill_after(directory / "checkpoints" / "stage2" / "step_00000008", process)
+    assert Run.open(directory).finished() == ("stage1", "evaluate1")
+    process = start("run", "--resume", directory)
+    stdout, stderr = process.communicate(timeout=200)
+    assert process.returncode == 0, stderr[-3000:]
+    assert "stage 2: continuing at step " in stdout
+    return directory
+
+
+def state_arrays(directory, stage):
+    """Every leaf of the final checkpoint as raw bytes."""
+    with Run.open(directory) as run:
+        experiment = Experiment.of(spec_of(run))
+        checkpoints = Checkpoints(run.checkpoints(stage), read_only=True)
+    assert checkpoints.latest() == 40
+    manifest = checkpoint_manifest(experiment.spec, stage)
+    state = checkpoints.restore(40, experiment.program(stage).abstract_state, manifest)
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    data = {
+        jax.tree_util.keystr(path): jax.random.key_data(leaf)
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        else leaf
+        for path, leaf in leaves
+    }
+    return {name: np.asarray(leaf) for name, leaf in data.items()}
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_a_killed_run_ends_in_the_same_state(killed_run, stage):
+    disturbed, undisturbed = (state_arrays(d, stage) for d in (killed_run, finished_run().directory))
+    assert disturbed.keys() == undisturbed.keys()
+    for part in ("step", "key", "params", "ema", "opt_state"):
+        assert any(name.startswith(f".{part}") for name in disturbed)
+    for name, array in undisturbed.items():
+        assert disturbed[name].dtype == array.dtype, name
+        # Bit for bit: the same program on the same numbers, on the same machine.
+        assert disturbed[name].tobytes() == array.tobytes(), name
+    # The averaged weights are not the weights: both are compared above.
+    emas = [name for name in disturbed if name.startswith(".ema")]
+    assert any((disturbed[name] != disturbed[".params" + name[4:]]).any() for name in emas)
+
+
+def test_a_killed_run_has_the_same_records(killed_run):
+    files = [directory / "metrics.jsonl" for directory in (killed_run, finished_run().directory)]
+    disturbed, undisturbed = (path.read_text().splitlines() for path in files)
+    assert disturbed == undisturbed
+    records = [json.loads(line) for line in undisturbed]
+    # Intervals end at multiples of log_every = 5 and of checkpoint_every = 8, where a resumed run begins.
+    steps = [r["step"] for r in records if r["name"] == "stage1/train/loss"]
+    assert steps == sorted({*range(5, 41, 5), *range(8, 41, 8)})
+
+
+def test_names_of_records(killed_run):
+    names = {record.name for record in Run.open(killed_run).records()}
+    assert names >= {
+        "stage1/train/loss",
+        "stage1/train/bits_per_pixel",
+        "stage2/train/loss",
+        "stage1/heldout/bits_per_pixel",
+        "stage1/heldout/psnr",
+        "stage2/heldout/pca_frechet",
+        "stage2/train/conditional_accuracy",
+    }
+
+
+def test_a_finished_run_has_nothing_to_resume(capsys):
+    directory = finished_run().directory
+    before = (directory / "metrics.jsonl").read_bytes()
+    assert main(["run", "--resume", str(directory)]) == 0
+    assert f"{directory}: finished already\n" in capsys.readouterr().out
+    assert (directory / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return shutil.copytree(finished_run().directory, tmp_path / "copy")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("steps: 40", "steps: 80"), ("width: 8", "width: 16"), ("seed: 0\n", "seed: 1\n")],
+)
+def test_a_run_is_not_continued_as_another_experiment(copy, capsys, old, new):
+    path = copy / "resolved.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    assert main(["run", "--resume", str(copy)]) == 2
+    assert capsys.readouterr().err == (
+        f"{path}: changed since the run was started\n"
+        "    start a new run, or undo the change: only name, sample, evaluate, parallel, log_every and"
+        " checkpoint_every may differ\n"
+    )
+
+
+def test_what_does_not_define_the_weights_may_be_changed(copy, capsys):
+    path = copy / "resolved.yaml"
+    path.write_text(path.read_text().replace("log_every: 5", "log_every: 7"))
+    assert main(["run", "--resume", str(copy)]) == 0
+
+
+def test_a_damaged_resolved_spec_is_named(copy, capsys):
+    (copy / "resolved.yaml").write_bytes(b"\x00\xff\x00")
+    assert main(["run", "--resume", str(copy)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"{copy / 'resolved.yaml'}:")
+    assert "Traceback" not in error
+
+
+def test_a_manifest_without_its_entries_is_damaged(copy, capsys):
+    (copy / "manifest.json").write_text("{}")
+    assert main(["sample", str(copy)]) == 2
+    assert capsys.readouterr().err == f"{copy / 'manifest.json'}: damaged: no spec_hash\n"
+
+
+def test_a_checkpoint_of_other_shapes_is_refused_with_its_leaves(copy):
+    other = parse_spec(SPEC.replace("latent_channels: 2", "latent_channels: 4"))
+    with Run.open(copy) as run, pytest.raises(CheckpointError) as caught:
+        restore(run, Experiment.of(other), 1)
+    lines = str(caught.value).splitlines()
+    assert lines[0].endswith("step_00000040: this checkpoint is of another model or spec:")
+    assert f"expected '{spec_hash(other)}'" in lines[1]
+    assert any(line.strip().startswith("ema.encoder") and "expected (" in line for line in lines)
+
+
+def test_a_flipped_bit_is_found(copy, capsys):
+    files = (copy / "checkpoints" / "stage1" / "step_00000040" / "ema").rglob("*")
+    largest = max((path for path in files if path.is_file()), key=lambda path: path.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    data[len(data) // 2] ^= 1
+    largest.write_bytes(data)
+    assert main(["evaluate", str(copy), "--stage", "1"]) == 2
+    error = capsys.readouterr().err
+    assert "damaged" in error
+    assert largest.name in error
