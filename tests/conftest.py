@@ -30,10 +30,8 @@ settings.load_profile("ulzoo")
 
 
 @pytest.fixture(scope="session")
-def builtin_registry(tmp_path_factory):
-    """ulzoo's own components as pyproject.toml declares them now, whatever an installation may remember."""
-    from ulzoo.registry import Registry
-
+def builtin_registry_folder(tmp_path_factory):
+    """A folder with ulzoo's own entry points as pyproject.toml declares them now."""
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     folder = tmp_path_factory.mktemp("builtin")
     info = folder / f"ulzoo-{project['version']}.dist-info"
@@ -43,4 +41,12 @@ def builtin_registry(tmp_path_factory):
         lines += [f"[{group}]", *(f"{name} = {target}" for name, target in entries.items())]
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: ulzoo\nVersion: {project['version']}\n")
-    return Registry([str(folder)])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def builtin_registry(builtin_registry_folder):
+    """ulzoo's own components, whatever an installation may remember or add."""
+    from ulzoo.registry import Registry
+
+    return Registry([str(builtin_registry_folder)])
