@@ -4,9 +4,12 @@ import jax
 import pytest
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _quickly_compiled():
-    """XLA without its dearer passes: half the time to compile, the same functions."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """XLA without its dearer passes, before any fixture: half the time to compile, the same functions."""
     jax.config.update("jax_disable_most_optimizations", True)
-    yield
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item):
     jax.config.update("jax_disable_most_optimizations", False)

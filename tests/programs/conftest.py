@@ -15,11 +15,14 @@ from ulzoo.programs.stage2 import stage2
 from ulzoo.spec import parse_spec
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _quickly_compiled():
-    """XLA without its dearer passes: half the time to compile, the same functions."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """XLA without its dearer passes, before any fixture: half the time to compile, the same functions."""
     jax.config.update("jax_disable_most_optimizations", True)
-    yield
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item):
     jax.config.update("jax_disable_most_optimizations", False)
 
 

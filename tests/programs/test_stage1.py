@@ -87,6 +87,16 @@ def test_a_discount_enters_the_loss_and_not_the_reported_rate():
     assert float(metrics["loss"]) == pytest.approx(0.25 * rate + distortion, rel=1e-5)
 
 
+def test_it_lowers_and_compiles_without_allocating_a_state():
+    program = by_hand(1, [])
+    before = sum(array.nbytes for array in jax.live_arrays())
+    compiled = program.lower().compile()
+    assert sum(array.nbytes for array in jax.live_arrays()) - before < 1000
+    # What is compiled takes what is announced.
+    announced = jax.tree.leaves((program.abstract_state, program.abstract_batch))
+    assert len(jax.tree.leaves(compiled.in_avals)) == len(announced)
+
+
 def test_dropout_is_on_in_steps_and_off_in_evaluation():
     seen = []
     program = by_hand(1, seen)
@@ -142,7 +152,7 @@ def test_knobs_are_traced_and_not_trained(first_stage, mesh):
     assert state.params.decoder.weighting.loss_factor is None
 
 
-def test_bits_per_pixel_needs_no_controller_to_be_read():
+def test_images_to_floats_and_back():
     """uint8 to [−1, 1] and back is the identity, whatever the number of axes."""
     batch = np.arange(256, dtype=np.uint8).reshape(2, 2, 4, 4, 4)
     x = to_model(jnp.asarray(batch))
