@@ -12,7 +12,7 @@ from typing import Literal
 import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ulzoo.components.layers.blocks import TransformerBlock, keys_or_none, layer_norm
 from ulzoo.components.layers.levels import Rescale
@@ -83,7 +83,7 @@ class ViT2(AbstractDenoiser):
         entries, levels, rescales = [], [], []
         for i, level in enumerate(config.levels):
             if i:
-                factors = per_axis(level.factor, axes, f"levels.{i}.factor")
+                factors = per_axis(2 if level.factor is None else level.factor, axes, f"levels.{i}.factor")
                 grid = divided(grid, factors, f"levels.{i}.factor")
                 rescales.append(Rescale(config.levels[i - 1].width, level.width, factors, key=next(keys)))
             entries.append(SpatialEntry(io.condition, grid, level.width, key=next(keys)))
@@ -130,8 +130,9 @@ class LevelConfig(SpecModel):
     """Transformer blocks at this level; outer levels put half before and half after the coarser ones."""
     heads: int = Field(default=4, ge=1)
     """Attention heads; must divide `width` into even parts."""
-    factor: int | tuple[int, ...] = 2
-    """Down-sampling from the level above (unused by the first), one number or one for each spatial axis."""
+    factor: int | tuple[int, ...] | None = None
+    """Down-sampling from the level above, one number or one for each spatial axis; 2 if null.
+    The first level has none."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout rate inside this level's blocks while training."""
 
@@ -148,6 +149,13 @@ class ViT2Config(Component):
     """Width of the embedding of log-SNR and vector condition."""
     remat: bool = False
     """Recompute a block's activations in the backward pass: less memory, a third more compute."""
+
+    @model_validator(mode="after")
+    def _first_has_no_factor(self) -> ViT2Config:
+        if self.levels[0].factor is not None:
+            got = self.levels[0].factor
+            raise ValueError(f"the first level has none above it to be down-sampled from, got factor {got}")
+        return self
 
     def build(self, io: NetworkIO, *, key: PRNGKeyArray) -> ViT2:
         """Raises InterfaceError if patch, factors or heads do not divide what they must."""
