@@ -1,4 +1,4 @@
-"""The smallest spec with both stages and all metrics, and one finished run of it for all tests that read one."""
+"""The smallest spec with both stages and all metrics, and one finished run of it for tests that read one."""
 
 from __future__ import annotations
 

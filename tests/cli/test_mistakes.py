@@ -1,4 +1,4 @@
-"""What a command line can get wrong: exit status 2, a sentence that helps, no traceback, nothing left behind."""
+"""What a command line can get wrong: status 2, a sentence that helps, no traceback, nothing left behind."""
 
 import json
 import shutil
@@ -158,7 +158,8 @@ def test_guidance_needs_something_to_be_guided_by(capsys, tmp_path):
     text = UNCONDITIONAL.replace("decoder_sampler: {type: ulzoo.ddim.v1, steps: 2}", GUIDED)
     path = write_spec(tmp_path, text)
     assert told(capsys, "check", path) == (
-        f"{path}:21:65: sample.guidance.scale: 2 guides an unconditional model; it has nothing to be guided by\n"
+        f"{path}:21:65: sample.guidance.scale: 2 guides an unconditional model;"
+        " it has nothing to be guided by\n"
         "    give base_model.conditioners, or leave guidance at 1\n"
     )
     path = write_spec(tmp_path, SPEC.replace("width: 8}]", "width: 8, dropout: 0.0}]"))

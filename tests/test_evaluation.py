@@ -1,0 +1,92 @@
+"""Trained modules as metrics see them; the modules here are fresh ones."""
+
+import jax
+import numpy as np
+import pytest
+from small_run import SPEC
+
+from ulzoo.errors import RunError
+from ulzoo.evaluation import TrainedEvaluation
+from ulzoo.experiment import Experiment
+from ulzoo.spec import parse_spec
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    """Without conditioners: samples that depend on nothing but their noise."""
+    text = SPEC.replace("conditioners: [{type: ulzoo.class_label.v1, width: 8}]", "conditioners: []")
+    return Experiment.of(parse_spec(text.replace("count: 12, batch_size: 16", "count: 12, batch_size: 4")))
+
+
+@pytest.fixture
+def evaluation(experiment):
+    spec = experiment.spec
+    program, second = experiment.program(1), experiment.program(2)
+    key = jax.random.key(0)
+    modules = {
+        "autoencoder": program.modules(program.init(key)),
+        "base": second.join(*(getattr(second.init(key), part) for part in ("ema", "knobs"))),
+    }
+    return TrainedEvaluation(
+        stage=2,
+        step=3,
+        data=spec.data,
+        assembly=experiment.assembly,
+        sample=spec.sample,
+        mesh=experiment.mesh,
+        protocol={},
+        quiet=True,
+        **modules,
+    )
+
+
+def test_samples_of_one_seed_are_one_series(evaluation, monkeypatch):
+    drawn = []
+    draw = TrainedEvaluation.draw
+    monkeypatch.setattr(
+        TrainedEvaluation, "draw", lambda self, *args: drawn.append(args[0]) or draw(self, *args)
+    )
+    ten, labels, protocol = evaluation.samples(10, seed=0)
+    assert ten.shape == (10, 8, 8, 1)
+    assert list(labels) == list(range(10))
+    assert protocol["seed"] == 0
+    assert protocol["sampler"] == {"type": "ulzoo.ddim.v1", "steps": 4}
+    five, labels, _ = evaluation.samples(5, seed=0)
+    assert (five == ten[:5]).all()
+    assert list(labels) == list(range(5))
+    assert drawn == [10]
+    other, _, _ = evaluation.samples(5, seed=1)
+    assert drawn == [10, 5]
+    assert not (other == five).all()
+    # No two of them are the same, over batches of 4 of which the last is padded.
+    assert len({image.tobytes() for image in ten}) == 10
+    evaluation.base = None
+    with pytest.raises(RunError, match="there is no base model to sample from: train stage 2 first"):
+        evaluation.draw(1, None, 0)
+
+
+def test_images_and_rates_are_of_the_same_records(evaluation):
+    images, labels = evaluation.images("heldout", 6)
+    assert images.shape == (6, 8, 8, 1)
+    assert labels.shape == (6,)
+    table = evaluation.rates("heldout", 6, 2, 0)
+    # Two batches of 4: the padding of the second one is left out.
+    assert table.nats.shape == table.log_snr.shape == table.diffusion.shape == (6, 2)
+    assert table.maps.shape == (6, 4, 4)
+    assert evaluation.rates("heldout", 6, 2, 0) is table
+    # An image's numbers are its own, whatever is measured with it: 3 of these 6, spread evenly.
+    half = evaluation.rates("heldout", 3, 2, 0)
+    source = evaluation.source("heldout")
+    chosen = {limit: np.arange(limit) * len(source) // limit for limit in (3, 6)}
+    assert list(chosen[3]) == list(chosen[6][::2])
+    np.testing.assert_allclose(half.nats, table.nats[::2], rtol=1e-5)  # batches of 3 and 4: float32 sums
+    originals, results, protocol = evaluation.reconstructions("heldout", 6, 0, None)
+    assert (originals == images).all()
+    assert results.shape == images.shape
+    assert protocol["decoder_sampler"] == {"type": "ulzoo.ddim.v1", "steps": 2}
+
+
+def test_nothing_is_damaged_here(evaluation):
+    evaluation.images("train", 3)
+    assert evaluation.skipped == ()
+    assert (evaluation.pixels, evaluation.latent_shape, evaluation.is_bound) == (64, (2, 4, 4), True)

@@ -1,0 +1,132 @@
+"""The loop and its hooks, on a program of plain functions: nothing is compiled."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ulzoo.checkpoint import Checkpoints
+from ulzoo.errors import DataError, TrainingError
+from ulzoo.hooks import MetricLog, save_checkpoints
+from ulzoo.parallel.mesh import make_mesh
+from ulzoo.programs.state import TrainState
+from ulzoo.train import train
+
+
+class Scalar:
+    """A metric that knows when it was fetched."""
+
+    def __init__(self, value, fetched=None):
+        self.value, self.fetched = value, fetched
+
+    def __array__(self, dtype=None, copy=None):
+        if self.fetched is not None:
+            self.fetched.append(self.value)
+        return np.asarray(self.value, dtype or np.float32)
+
+
+def state_at(step):
+    part = {"w": jnp.full(2, float(step))}
+    return TrainState(jnp.asarray(step, jnp.int32), jax.random.key(0), part, part, part, {})
+
+
+def program(loss=float, fetched=None):
+    """The loss of step n is `loss(n)`, its gradient's norm 1."""
+
+    def step(state, batch):
+        assert set(batch) == {"image"}
+        done = int(state.step) + 1
+        metrics = {"loss": Scalar(loss(done), fetched), "gradient_norm": Scalar(1.0)}
+        return state_at(done), metrics
+
+    return SimpleNamespace(mesh=make_mesh(), step=step, abstract_batch={"image": None})
+
+
+def stream(count=None):
+    batch = {"image": np.zeros((1, 2, 2, 1), np.uint8), "index": np.zeros(1, np.int32)}
+    number = 0
+    while count is None or number < count:
+        number += 1
+        yield batch
+
+
+def test_hooks_are_called_in_order_at_their_steps_and_at_the_last():
+    calls = []
+    hooks = [(2, lambda step, *_: calls.append(("a", step))), (3, lambda step, *_: calls.append(("b", step)))]
+    state = train(program(), state_at(1), stream(), steps=7, hooks=hooks)
+    assert int(state.step) == 7
+    assert calls == [("a", 2), ("b", 3), ("a", 4), ("a", 6), ("b", 6), ("a", 7), ("b", 7)]
+
+
+def test_nothing_is_left_to_do():
+    calls = []
+    state = train(program(), state_at(5), stream(), steps=5, hooks=[(1, lambda *_: calls.append(_))])
+    assert int(state.step) == 5
+    assert calls == []
+
+
+def test_data_that_end_early_or_lack_an_entry():
+    with pytest.raises(DataError, match="the data ended before step 3 of 5"):
+        train(program(), state_at(0), stream(2), steps=5)
+    batches = iter([{"label": np.zeros(1, np.int32)}])
+    with pytest.raises(DataError, match="the batches have no entry 'image'"):
+        train(program(), state_at(0), batches, steps=1)
+
+
+def test_metrics_are_fetched_one_interval_late():
+    fetched, records, seen = [], [], {}
+    log = MetricLog("stage1", {"loss": "nats", "gradient_norm": "nats"}, 3, records.extend)
+
+    def watch(step, *_):
+        seen[step] = len(fetched)
+
+    train(program(fetched=fetched), state_at(0), stream(), steps=8, hooks=[(1, log), (1, watch)])
+    # Nothing in the first interval, the first at the end of the second; the rest when asked for.
+    assert seen == {1: 0, 2: 0, 3: 0, 4: 0, 5: 0, 6: 3, 7: 3, 8: 3}
+    log.flush()
+    assert len(fetched) == 8
+    losses = [(r.step, r.value, r.protocol["steps"]) for r in records if r.name == "stage1/train/loss"]
+    assert losses == [(3, 2.0, [1, 3]), (6, 5.0, [4, 6]), (8, 7.5, [7, 8])]
+
+
+def resumed(tmp_path, start, steps, loss=float):
+    records = []
+    log = MetricLog("stage1", {"loss": "nats", "gradient_norm": "nats"}, 5, records.extend)
+    with Checkpoints(tmp_path) as checkpoints:
+        save = save_checkpoints(checkpoints, {"spec_hash": "x"}, log)
+        hooks = [(1, log), (4, save)]
+        train(program(loss), state_at(start), stream(), steps=steps, hooks=hooks)
+    return records
+
+
+def test_intervals_end_at_checkpoints_so_that_a_resumed_run_has_the_same(tmp_path):
+    whole = resumed(tmp_path / "whole", 0, 12)
+    assert [r.step for r in whole if r.name.endswith("/loss")] == [4, 5, 8, 10, 12]
+    halves = resumed(tmp_path / "halves", 0, 8) + resumed(tmp_path / "halves", 8, 12)
+    assert halves == whole
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_before_it_is_saved(tmp_path, bad):
+    with pytest.raises(TrainingError) as caught:
+        resumed(tmp_path, 0, 100, lambda step: bad if step >= 6 else 1.0)
+    assert str(caught.value) == (
+        f"stage1: the loss is {bad} at step 6\n"
+        "    try a smaller learning rate, a longer warm-up, or precision: float32"
+    )
+    # Step 8, the next checkpoint, would have been of a state that is lost.
+    checkpoints = Checkpoints(tmp_path, read_only=True)
+    assert checkpoints.steps() == [4]
+    restored = checkpoints.restore_part(
+        4,
+        "params",
+        jax.eval_shape(lambda: state_at(4)).params
+        | {
+            "w": jax.ShapeDtypeStruct(
+                (2,), jnp.float32, sharding=jax.sharding.SingleDeviceSharding(jax.devices()[0])
+            )
+        },
+    )
+    assert (np.asarray(restored["w"]) == 4.0).all()
