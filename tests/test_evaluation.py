@@ -1,6 +1,7 @@
-"""Trained modules as metrics see them; the modules here are fresh ones."""
+"""Trained modules as metrics see them; the modules here are random ones."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from small_run import SPEC
@@ -21,12 +22,17 @@ def experiment():
 @pytest.fixture
 def evaluation(experiment):
     spec = experiment.spec
-    program, second = experiment.program(1), experiment.program(2)
-    key = jax.random.key(0)
-    modules = {
-        "autoencoder": program.modules(program.init(key)),
-        "base": second.join(*(getattr(second.init(key), part) for part in ("ema", "knobs"))),
-    }
+    rng = np.random.default_rng(0)
+
+    def modules(stage):
+        # Random everywhere: modules begin with zeros at their outputs, which give grey whatever comes in.
+        program = experiment.program(stage)
+        state = program.abstract_state
+        parts = jax.tree.map(
+            lambda leaf: jnp.asarray(rng.normal(0, 0.3, leaf.shape), leaf.dtype), (state.ema, state.knobs)
+        )
+        return program.join(*parts)
+
     return TrainedEvaluation(
         stage=2,
         step=3,
@@ -36,7 +42,8 @@ def evaluation(experiment):
         mesh=experiment.mesh,
         protocol={},
         quiet=True,
-        **modules,
+        autoencoder=modules(1),
+        base=modules(2),
     )
 
 
