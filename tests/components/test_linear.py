@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
-from ulzoo.components.layers.linear import Conv3, Pointwise, _gathered, _native, dropout, project, zeroed
+from ulzoo.components.layers.linear import (
+    Conv3,
+    Pointwise,
+    _gathered,
+    _native,
+    dropout,
+    looped,
+    project,
+    zeroed,
+)
 
 SPACES = [(7,), (4, 5), (3, 4, 2)]
 
@@ -43,8 +52,10 @@ def test_both_forms_of_the_convolution_agree_with_scipy_and_in_their_gradients(s
 
 def test_a_scanned_convolution_is_the_same_function():
     key, x = jax.random.key(0), draw(0, 2, 4, 4)
-    plain, scanned = Conv3(2, 2, 3, key=key), Conv3(2, 2, 3, scanned=True, key=key)
+    plain, scanned = Conv3.draw(2, 2, 3, key=key), Conv3.draw(2, 2, 3, scanned=True, key=key)
     np.testing.assert_array_equal(plain.weight, scanned.weight)
+    assert looped((plain, 1))[0].scanned
+    assert jax.tree.structure(looped(plain)) == jax.tree.structure(scanned)
     shifted = lambda conv: eqx.tree_at(lambda c: c.bias, conv, jnp.arange(3.0))  # noqa: E731
     one, other = shifted(plain)(x), shifted(scanned)(x)
     np.testing.assert_allclose(one, other, atol=1e-5)  # sums of 18 products of order 1

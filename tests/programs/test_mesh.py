@@ -28,7 +28,7 @@ from ulzoo.programs.stage1 import stage1
 from ulzoo.registry import Registry
 from ulzoo.spec import parse_spec
 
-spec = parse_spec(SPEC, registry=Registry([sys.argv[1]]))
+spec = parse_spec(SPEC, registry=Registry([sys.argv[1]]), overrides=sys.argv[3:])
 one = jax.sharding.Mesh(jax.devices()[:1], ("data",))
 results = {}
 for mesh in (one, make_mesh({"data": -1})):
@@ -48,9 +48,15 @@ np.savez(sys.argv[2], **results)
 
 
 def test_four_devices_train_as_one(builtin_registry_folder, tmp_path):
+    # The prior's network would add little but time to compile.
+    arguments = [
+        str(builtin_registry_folder),
+        str(tmp_path / "results.npz"),
+        "prior={type: ulzoo.normal_prior.v1}",
+    ]
     path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(builtin_registry_folder), str(tmp_path / "results.npz")],
+        [sys.executable, "-c", SCRIPT, *arguments],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,

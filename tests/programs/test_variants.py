@@ -15,7 +15,6 @@ from ulzoo.components.encoders.identity import IdentityConfig
 from ulzoo.components.encoders.resnet import ResNetConfig
 from ulzoo.components.networks.uvit import UViTConfig
 from ulzoo.components.networks.vit import ViTConfig
-from ulzoo.components.networks.vit2 import LevelConfig, ViT2Config
 from ulzoo.components.priors.diffusion_prior import DiffusionPriorConfig
 from ulzoo.components.priors.normal_prior import NormalPriorConfig
 from ulzoo.components.samplers.ddim import DDIM
@@ -82,13 +81,7 @@ def test_a_clip_goes_through_both_stages_and_is_decoded():
             schedule=CosineConfig(),
         ),
         base_model=DiffusionBaseConfig(
-            network=ViT2Config(
-                levels=(
-                    LevelConfig(width=8, depth=1, heads=2),
-                    LevelConfig(width=8, depth=1, heads=2, factor=(1, 2, 1)),
-                ),
-                embedding_width=8,
-            ),
+            network=vit(patch=(1, 2, 1)),
             schedule=CosineConfig(),
             weighting=WEIGHTING,
         ),

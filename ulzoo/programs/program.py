@@ -106,7 +106,7 @@ def make_program(
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         averaged = ema_update(state.ema, params, ema, state.step)
-        metrics = {"loss": value, **metrics, "gradient_norm": optax.global_norm(grads)}
+        metrics = {"loss": value, **metrics, "gradient_norm": optax.tree.norm(grads)}
         return TrainState(state.step + 1, state.key, params, averaged, opt_state, state.knobs), metrics
 
     def evaluate(frozen_arrays: Any, state: TrainState, batch: Batch, key: PRNGKeyArray) -> Metrics:

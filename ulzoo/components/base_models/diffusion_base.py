@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ulzoo.components.layers.denoise import denoise
+from ulzoo.components.layers.linear import looped
 from ulzoo.diffusion.losses import denoising_loss
 from ulzoo.diffusion.process import PredictionKind, add_noise
 from ulzoo.diffusion.schedules import negative_slope
@@ -63,7 +64,9 @@ class DiffusionBase(AbstractBase):
     def denoise(
         self, z_t: Float[Array, "c *space"], log_snr: Scalar, raw: RawConditions | None
     ) -> Float[Array, "c *space"]:
-        return denoise(self.network, self.prediction, z_t, log_snr, self.condition(raw, None))
+        # Samplers call this in a loop.
+        network = looped(self.network)
+        return denoise(network, self.prediction, z_t, log_snr, self.condition(raw, None))
 
     def condition(self, raw: RawConditions | None, key: PRNGKeyArray | None) -> Condition:
         """The conditioners' vectors, one after the other; with a key, each is dropped on its own."""

@@ -9,6 +9,7 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ulzoo.components.layers.denoise import denoise
+from ulzoo.components.layers.linear import looped
 from ulzoo.diffusion.losses import denoising_loss
 from ulzoo.diffusion.process import PredictionKind, add_noise
 from ulzoo.diffusion.sampling import levels
@@ -73,7 +74,8 @@ class DiffusionDecoder(AbstractDecoder):
         k_start, k_sampler = jax.random.split(key)
         start = jax.random.normal(k_start, self.data_shape)
         log_snrs = levels(self.schedule, sampler.steps)
-        return sampler(lambda x, lam: self.denoise(x, lam, z_0), start, log_snrs, key=k_sampler, clean=True)
+        ready = eqx.tree_at(lambda decoder: decoder.network, self, looped(self.network))
+        return sampler(lambda x, lam: ready.denoise(x, lam, z_0), start, log_snrs, key=k_sampler, clean=True)
 
 
 class DiffusionDecoderConfig(Component):

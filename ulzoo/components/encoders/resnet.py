@@ -35,7 +35,7 @@ class ResNet(AbstractEncoder):
         axes = len(io.data_shape) - 1
         keys = iter(jax.random.split(key, 2 + 2 * len(config.channels)))
         self.patch, self.factors = config.all_factors(axes)
-        self.patch_in = Conv3(
+        self.patch_in = Conv3.draw(
             axes, io.data_shape[0] * math.prod(self.patch), config.channels[0], key=next(keys)
         )
         stages, downs = [], []

@@ -76,8 +76,8 @@ class ConvBlock(eqx.Module):
         groups = next(g for g in (32, 16, 8, 4, 2, 1) if (channels % g == 0 and channels // g >= 4) or g == 1)
         self.norm_1 = eqx.nn.GroupNorm(groups, channels)
         self.norm_2 = eqx.nn.GroupNorm(groups, channels)
-        self.conv_1 = Conv3(axes, channels, channels, scanned=scanned, key=k_1)
-        self.conv_2 = zeroed(Conv3(axes, channels, channels, scanned=scanned, key=k_2))
+        self.conv_1 = Conv3.draw(axes, channels, channels, scanned=scanned, key=k_1)
+        self.conv_2 = zeroed(Conv3.draw(axes, channels, channels, scanned=scanned, key=k_2))
         self.modulation = Modulation(embedding, channels, 2, key=k_modulation) if embedding else None
         self.drop = drop
 

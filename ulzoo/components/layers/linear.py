@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -37,22 +38,20 @@ class Conv3(eqx.Module):
     """A size-preserving convolution with kernel 3 along each of any number of spatial axes.
 
     Attributes:
-        scanned: the layer runs inside a scan. XLA's CPU convolution falls back to a scalar loop inside a
-            `while` (measured 60 times slower at 32 channels, 8×8, forward and backward), so there,
-            and only on CPU, the convolution is one matrix product over gathered neighbours. Elsewhere the
-            native one is faster by 2 to 6.
+        scanned: the layer runs inside a scan (see `looped`). XLA's CPU convolution falls back to a scalar
+            loop inside a `while` (measured 60 times slower at 32 channels, 8×8, forward and backward), so
+            there, and only on CPU, the convolution is one matrix product over gathered neighbours. Elsewhere
+            the native one is faster by 2 to 6.
     """
 
     weight: Float[Array, "out in *kernel"]
     bias: Float[Array, "out"]
     scanned: bool = eqx.field(static=True)
 
-    def __init__(
-        self, axes: int, inputs: int, outputs: int, *, scanned: bool = False, key: PRNGKeyArray
-    ) -> None:
-        self.weight = jax.random.normal(key, (outputs, inputs, *(3,) * axes)) * (inputs * 3**axes) ** -0.5
-        self.bias = jnp.zeros(outputs)
-        self.scanned = scanned
+    @classmethod
+    def draw(cls, axes: int, inputs: int, outputs: int, *, scanned: bool = False, key: PRNGKeyArray) -> Conv3:
+        weight = jax.random.normal(key, (outputs, inputs, *(3,) * axes)) * (inputs * 3**axes) ** -0.5
+        return cls(weight=weight, bias=jnp.zeros(outputs), scanned=scanned)
 
     def __call__(self, x: Float[Array, "in *space"]) -> Float[Array, "out *space"]:
         if self.scanned:
@@ -60,6 +59,15 @@ class Conv3(eqx.Module):
         else:
             y = _native(x, self.weight)
         return y + self.bias.reshape(-1, *(1,) * (x.ndim - 1))
+
+
+def looped(module: ModuleT) -> ModuleT:
+    """The module with its convolutions in the form for a scan, such as a sampler's."""
+
+    def of(node: Any) -> Any:
+        return dataclasses.replace(node, scanned=True) if isinstance(node, Conv3) else node
+
+    return jax.tree.map(of, module, is_leaf=lambda node: isinstance(node, Conv3))
 
 
 def _native(x: Array, weight: Array) -> Array:

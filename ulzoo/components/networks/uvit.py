@@ -49,7 +49,7 @@ class UViT(AbstractDenoiser):
         grid = divided(io.shape[1:], self.patch, "patch")
         patch_channels = io.shape[0] * math.prod(self.patch)
         widths, embedding = (*config.channels, config.width), config.embedding_width
-        self.patch_in = Conv3(axes, patch_channels, widths[0], key=next(keys))
+        self.patch_in = Conv3.draw(axes, patch_channels, widths[0], key=next(keys))
         self.embedding = Embedding(embedding, io.condition.vector, key=next(keys))
         entries, down, up, rescales = [], [], [], []
         for i, channels in enumerate(config.channels):
