@@ -33,6 +33,7 @@ from ulzoo.leaf_table import (
     table_differences,
     to_json,
 )
+from ulzoo.undisturbed import undisturbed
 
 _STEP = re.compile(r"step_(\d{8,})")
 _MANIFEST = "manifest"
@@ -105,19 +106,23 @@ class Checkpoints:
         items: dict[str, Any] = {part: ocp.args.PyTreeSave(arrays) for part, arrays in parts.items()}
         described = {"manifest": dict(manifest), "leaves": to_json(leaf_table(leaves))}
         items[_MANIFEST] = ocp.args.JsonSave(described)
-        try:
-            self._writer(frozenset(parts)).save(step, args=ocp.args.Composite(**items), force=True)
-        except _WRITE_ERRORS as error:
-            raise CheckpointError(f"{self.directory}: cannot save step {step}: {error}") from error
-        self._unsealed.append(step)
+        with undisturbed():
+            try:
+                self._writer(frozenset(parts)).save(step, args=ocp.args.Composite(**items), force=True)
+            except _WRITE_ERRORS as error:
+                raise CheckpointError(f"{self.directory}: cannot save step {step}: {error}") from error
+            self._unsealed.append(step)
 
     def wait(self) -> None:
         """Returns once everything saved is on disk. Raises CheckpointError if it could not be written."""
-        if self._manager is None:
-            return
+        if self._manager is not None:
+            with undisturbed():
+                self._finish(self._manager)
+
+    def _finish(self, manager: ocp.CheckpointManager) -> None:
         try:
-            self._manager.wait_until_finished()
-            self._manager.check_for_errors()
+            manager.wait_until_finished()
+            manager.check_for_errors()
             if jax.process_index() == 0:
                 # A step may be gone already, deleted in favour of later ones.
                 for step in self._unsealed:
@@ -130,12 +135,13 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits, and ends the background threads. A closed object can still be read from."""
-        try:
-            self.wait()
-        finally:
-            if self._manager is not None:
-                self._manager.close()
-                self._manager = None
+        with undisturbed():
+            try:
+                self.wait()
+            finally:
+                if self._manager is not None:
+                    self._manager.close()
+                    self._manager = None
 
     # ---- reading --------------------------------------------------------------------------------
 
