@@ -20,12 +20,13 @@ COUNT = 32_768  # the spread over times makes up nearly all of a rate's spread
 PRECISION = np.exp(LOG_SNR)  # α_0²/σ_0²
 
 
-def diffusion_prior(network, *, stop_gradient=False):
+def diffusion_prior(network, *, stop_gradient=False, normal_kl=0.0):
     return DiffusionPrior(
         network=network,
         schedule=Linear(LOG_SNR, -10.0),
         prediction="x",
         stop_gradient=stop_gradient,
+        normal_kl=normal_kl,
         is_bound=not stop_gradient,
     )
 
@@ -185,3 +186,22 @@ def test_vanishing_learned_noise_is_fixed_noise():
     silent = Autoencoder(LinearEncoder(jnp.asarray(A), jnp.asarray(-80.0)), prior, None, LOG_SNR, "learned")
     # Noise of e^−40 is below float32's resolution of the mean.
     np.testing.assert_array_equal(fixed.map, silent.rate(x, t, key=key).map)
+
+
+def test_the_normal_kl_beside_the_rate_reaches_the_encoder_behind_a_stopped_gradient():
+    z = jax.random.normal(jax.random.key(3), SHAPE)
+
+    def parts(z, weight):
+        prior = diffusion_prior(OptimalForGaussian(jnp.asarray(1.0)), stop_gradient=True, normal_kl=weight)
+        terms = prior.rate(z, jnp.asarray(0.4), key=jax.random.key(1))
+        return terms.penalty, terms.nats
+
+    penalty, nats = parts(z, 0.25)
+    alpha_squared = PRECISION / (1 + PRECISION)
+    variance = 1 - alpha_squared
+    kl = 0.5 * (alpha_squared * np.square(z) + variance - 1 - np.log(variance)).sum()
+    # float32 sums of 18 terms of order 10
+    np.testing.assert_allclose(penalty, 0.25 * kl, rtol=1e-5)
+    assert nats == parts(z, 0.0)[1]
+    gradient = jax.grad(lambda z: parts(z, 0.25)[0])(z)
+    np.testing.assert_allclose(gradient, 0.25 * alpha_squared * z, rtol=1e-5)

@@ -40,7 +40,7 @@ def end_points(log_snr_max: float | None, log_snr_min: float, io: ScheduleIO) ->
     """
     if io.log_snr_max is not None and log_snr_max is not None and log_snr_max != io.log_snr_max:
         raise InterfaceError(
-            f"schedule: log_snr_max is {log_snr_max:g}, but the latent's log-SNR is {io.log_snr_max:g}\n"
+            f"log_snr_max is {log_snr_max:g}, but the latent's log-SNR is {io.log_snr_max:g}\n"
             "    encoder, prior, decoder and base model share one number: leave log_snr_max out, "
             "or change latent.log_snr"
         )
@@ -48,7 +48,7 @@ def end_points(log_snr_max: float | None, log_snr_min: float, io: ScheduleIO) ->
     highest = PIXEL_LOG_SNR_MAX if imposed is None else float(imposed)
     if not log_snr_min < highest:
         raise InterfaceError(
-            f"schedule: log_snr_min must be below log_snr_max, got {log_snr_min:g} and {highest:g}"
+            f"log_snr_min must be below log_snr_max, got {log_snr_min:g} and {highest:g}"
         )
     return highest, float(log_snr_min)
 

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
+from pydantic import Field
 
 from ulzoo.components.layers.denoise import denoise
 from ulzoo.diffusion.process import PredictionKind, add_noise
@@ -33,6 +34,7 @@ class DiffusionPrior(AbstractPrior):
     schedule: AbstractSchedule
     prediction: PredictionKind = eqx.field(static=True)
     stop_gradient: bool = eqx.field(static=True)
+    normal_kl: float = eqx.field(static=True)
     is_bound: bool = eqx.field(static=True)
 
     def rate(
@@ -47,7 +49,9 @@ class DiffusionPrior(AbstractPrior):
         diffusion = diffusion_rate(z, z_hat, log_snr, negative_slope(self.schedule, t)).sum(0)
         # eq. 3, second term: KL[ N(α₁ z, σ₁²) ‖ N(0, 1) ]
         terminal = normal_kl(z, jnp.asarray(self.schedule.log_snr_min)).sum(0)
-        return RateTerms(diffusion, terminal, jnp.zeros_like(terminal), jnp.zeros(()), log_snr)
+        # Not of the detached z: where the rate is hidden from the encoder, this is all that restrains it.
+        penalty = self.normal_kl * normal_kl(z_clean, jnp.asarray(self.schedule.log_snr_max)).sum()
+        return RateTerms(diffusion, terminal, jnp.zeros_like(terminal), penalty, log_snr)
 
     def denoise(
         self, z_t: Float[Array, "c *space"], log_snr: Scalar, *, key: PRNGKeyArray | None = None
@@ -68,6 +72,9 @@ class DiffusionPriorConfig(Component):
     """What the network's output means."""
     stop_gradient: bool = False
     """Hide the encoder from the rate (ablation A): the rate becomes a measurement, reported as a proxy."""
+    normal_kl: float = Field(default=0.0, ge=0)
+    """Weight of KL(z_0 ‖ N(0, I)) in the training loss, beside the rate and not part of it; ablation A's
+    discounted KL, for use with `stop_gradient`."""
 
     def build(self, io: PriorIO, *, key: PRNGKeyArray) -> DiffusionPrior:
         with inside("network"):
@@ -79,5 +86,6 @@ class DiffusionPriorConfig(Component):
             schedule=schedule,
             prediction=self.prediction,
             stop_gradient=self.stop_gradient,
+            normal_kl=self.normal_kl,
             is_bound=not self.stop_gradient,
         )

@@ -92,7 +92,7 @@ class InterpolatedCosineConfig(Component):
         high = 2.0 * math.log(self.noise_d_high / self.image_d)
         if not lowest - low < highest - high:
             raise InterfaceError(
-                "schedule: noise_d_low and noise_d_high are too far apart: their shifts differ by "
+                "noise_d_low and noise_d_high are too far apart: their shifts differ by "
                 f"{high - low:g}, log_snr_max and log_snr_min by {highest - lowest:g}"
             )
         return InterpolatedCosine(highest, lowest, low, high)
