@@ -82,7 +82,7 @@ def assemble(
     log_snr: float | None = None,
     noise: Noise | None = None,
 ) -> Assembly:
-    """Fit the roles together and check that they do.
+    """Fit the roles together; `inspect` checks their shapes against each other.
 
     Args:
         spec: gives every role that is not given by itself.
@@ -129,6 +129,9 @@ def _assemble(
     if base_model is not None:
         ios["base_model"] = (base_model, BaseIO(latent_shape, log_snr, io.num_classes))
     makers = {name: _maker(role, role_io, name) for name, (role, role_io) in ios.items()}
+    for name in ("prior", "base_model"):
+        if name in makers:
+            makers[name] = _held_to(makers[name], name, log_snr, noise)
     return Assembly(io, latent_shape, log_snr, noise, makers)
 
 
@@ -141,6 +144,30 @@ def _maker(role: Any, io: Any, path: str) -> Callable[[PRNGKeyArray], Any]:
             return role.build(io, key=key)
 
     return make
+
+
+def _held_to(
+    make: Callable[[PRNGKeyArray], Any], path: str, log_snr: float, noise: Noise
+) -> Callable[[PRNGKeyArray], Any]:
+    """`make`, refusing modules that would break the accounting, as ready ones or a plugin's might."""
+
+    def checked(key: PRNGKeyArray) -> Any:
+        module = make(key)
+        schedule = getattr(module, "schedule", None)
+        for end in (getattr(schedule, "log_snr_max", None), getattr(module, "log_snr", None)):
+            if end is not None and end != log_snr:
+                raise InterfaceError(
+                    f"it ends at log-SNR {end:g}, but the latent's is {log_snr:g}: they are one number", path
+                )
+        if path == "prior" and noise == "learned" and not module.is_bound:
+            raise InterfaceError(
+                "learned noise needs a prior that trains the whole rate: this one discounts or detaches it, "
+                "and the encoder would be paid for noise without end",
+                path,
+            )
+        return module
+
+    return checked
 
 
 def _latent_shape(encoder: Any, io: EncoderIO) -> Shape:

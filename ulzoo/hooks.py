@@ -10,6 +10,7 @@ import jax
 from jaxtyping import Array
 
 from ulzoo.checkpoint import Checkpoints
+from ulzoo.diffusion.accounting import label
 from ulzoo.errors import TrainingError
 from ulzoo.programs.state import TrainState
 from ulzoo.progress import Progress
@@ -28,6 +29,7 @@ class MetricLog:
         every: steps in an interval.
         write: receives the records.
         progress: is shown loss and bits/pixel.
+        is_bound: whether the rate among the metrics, at full weight, is an upper bound.
     """
 
     def __init__(
@@ -37,7 +39,9 @@ class MetricLog:
         every: int,
         write: Callable[[list[Record]], None],
         progress: Progress | None = None,
+        is_bound: bool = False,
     ) -> None:
+        self._is_bound = is_bound
         self._stage, self._units, self._every = stage, units, every
         self._write, self._progress = write, progress
         self._current: list[tuple[int, Mapping[str, Array]]] = []
@@ -75,7 +79,7 @@ class MetricLog:
         means = {name: float(sum(m[name] for m in fetched)) / len(fetched) for name in fetched[0]}
         protocol = {"split": "train", "steps": [steps[0], steps[-1]], "ema": False}
         if "rate_weight" in means:
-            protocol["rate"] = "see rate_weight: below 1 the loss is a proxy"
+            protocol["rate"] = label(self._is_bound and means["rate_weight"] == 1.0)
         self._write(
             [
                 Record(

@@ -42,7 +42,7 @@ def inspect(assembly: Assembly, spec: Spec | None = None) -> list[RoleReport]:
     for role, check in _checks(assembly).items():
         try:
             reports.append(check())
-        except (InterfaceError, TypeError, ValueError) as error:
+        except (InterfaceError, TypeError, ValueError, ArithmeticError) as error:
             failure = _placed(error, role)
             if spec is None:
                 raise failure from error

@@ -150,7 +150,8 @@ def train_stage(run: Run, experiment: Experiment, stage: int, say: Say) -> None:
             ) as stream,
             Progress(f"stage {stage}", settings.steps, start=done, images=settings.batch_size) as progress,
         ):
-            log = MetricLog(program.name, units, settings.log_every, run.append, progress)
+            is_bound = experiment.assembly.abstract("prior").is_bound
+            log = MetricLog(program.name, units, settings.log_every, run.append, progress, is_bound)
             save = save_checkpoints(checkpoints, manifest, log)
             hooks: list[Hook] = [(1, log), (settings.checkpoint_every or settings.steps, save)]
             try:

@@ -156,3 +156,30 @@ def test_a_module_made_for_another_latent_is_refused(spec):
     wrong = spec.decoder.model_copy(update={"network": network})
     with pytest.raises(InterfaceError, match=r"^decoder.network.patch: extents"):
         inspect(assemble(**{**given, "decoder": wrong}, prior=spec.prior))
+
+
+@pytest.mark.parametrize("patch", [0, -2])
+def test_a_patch_that_is_not_positive_is_named(builtin_registry, patch):
+    text = SPEC.replace("type: ulzoo.vit.v1,", f"type: ulzoo.vit.v1, patch: {patch},", 1)
+    assert text != SPEC
+    spec = parse_spec(text, source="s.yaml", registry=builtin_registry)
+    with pytest.raises(SpecError, match=r"patch: \[.*\] must be positive"):
+        inspect(assemble(spec), spec)
+
+
+def test_learned_noise_is_refused_where_the_rate_is_not_trained_whole(builtin_registry):
+    text = SPEC.replace("{log_snr: 5.0}", "{noise: learned}").replace(
+        "type: ulzoo.diffusion_prior.v1\n", "type: ulzoo.diffusion_prior.v1\n  stop_gradient: true\n"
+    )
+    assert "stop_gradient" in text
+    assert "learned" in text
+    spec = parse_spec(text, source="s.yaml", registry=builtin_registry)
+    with pytest.raises(SpecError, match="prior: learned noise needs a prior that trains the whole rate"):
+        inspect(assemble(spec), spec)
+
+
+def test_a_ready_prior_of_another_noise_level_is_refused(builtin_registry):
+    spec = parse_spec(SPEC, source="s.yaml", registry=builtin_registry)
+    prior = assemble(spec, log_snr=4.0).makers["prior"](jax.random.key(0))
+    with pytest.raises(SpecError, match="it ends at log-SNR 4, but the latent's is 5: they are one number"):
+        inspect(assemble(spec, prior=prior), spec)

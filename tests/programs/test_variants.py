@@ -109,9 +109,7 @@ VARIANTS = {
     },
     "learned noise and a one-step decoder": {
         "encoder": ResNetConfig(channels=(8,), blocks=(1,), latent_channels=2, patch=4),
-        "prior": DiffusionPriorConfig(
-            network=vit(), schedule=LinearConfig(), prediction="x", stop_gradient=True
-        ),
+        "prior": DiffusionPriorConfig(network=vit(), schedule=LinearConfig(), prediction="x"),
         "decoder": MSEDecoderConfig(network=vit(patch=4)),
         "noise": "learned",
     },

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 
 def stratified_times(key: PRNGKeyArray, n: int) -> Float[Array, "n"]:
-    """(u + i)/n for i in 0…n−1 with one u ~ U(0, 1): each time alone is uniform.
+    """(u + i)/n for i in 0…n−1 with one u ~ U(0, 1): one time in each n-th of [0, 1].
 
     `n` is the global batch, so that the strata span all devices. Times rise along the batch; examples
     must come in random order (a shuffled data stream), or time and example would be tied.

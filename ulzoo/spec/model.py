@@ -34,7 +34,8 @@ class Stage(SpecModel):
     """Update rule and learning rate."""
 
     ema: float = Field(default=0.9999, ge=0, lt=1)
-    """Decay per step of the averaged weights, which evaluation, sampling and stage 2 use; 0: no averaging."""
+    """Decay per step of the averaged weights, which evaluation, sampling and stage 2 use; 0: no averaging.
+    Early on it is at most (1 + step)/(10 + step)."""
 
     log_every: int = Field(default=50, gt=0)
     """Steps between training records."""

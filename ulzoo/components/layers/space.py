@@ -24,6 +24,8 @@ def per_axis(factor: Factor | Sequence[int], axes: int, what: str) -> tuple[int,
         raise InterfaceError(
             f"{list(factors)} has {len(factors)} entries, but the data has {axes} spatial axes", what
         )
+    if min(factors) < 1:
+        raise InterfaceError(f"{list(factors)} must be positive", what)
     return factors
 
 

@@ -74,7 +74,7 @@ class DiffusionPriorConfig(Component):
     """Hide the encoder from the rate (ablation A): the rate becomes a measurement, reported as a proxy."""
     normal_kl: float = Field(default=0.0, ge=0)
     """Weight of KL(z_0 ‖ N(0, I)) in the training loss, beside the rate and not part of it; ablation A's
-    discounted KL, for use with `stop_gradient`."""
+    discounted KL, for use with `stop_gradient`. Above 0 the rate is reported as a proxy."""
 
     def build(self, io: PriorIO, *, key: PRNGKeyArray) -> DiffusionPrior:
         with inside("network"):
@@ -87,5 +87,5 @@ class DiffusionPriorConfig(Component):
             prediction=self.prediction,
             stop_gradient=self.stop_gradient,
             normal_kl=self.normal_kl,
-            is_bound=not self.stop_gradient,
+            is_bound=not self.stop_gradient and self.normal_kl == 0.0,
         )
