@@ -126,7 +126,8 @@ def test_variants_train_and_reconstruct(name):
     program = stage1(assembly, Stage1(**SETTINGS), optimizer=SGD)
     autoencoder, still = two_steps(program, (8, 8, 1))
     assert still == STILL[name]
-    assert not autoencoder.is_bound
+    # The discounted prior's rate is a proxy; learned noise is refused under one (test_inspection).
+    assert autoencoder.is_bound is ("learned" in name)
     reconstruct = jax.jit(lambda ae, x, key: ae.reconstruct(x, DDIM(steps=2), key=key))
     x_hat = reconstruct(autoencoder, jnp.zeros((1, 8, 8)), jax.random.key(0))
     assert x_hat.shape == (1, 8, 8)
