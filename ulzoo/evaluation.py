@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -198,17 +199,10 @@ class TrainedEvaluation:
 
     def _progress(self, title: str, total: int, images: int) -> Progress:
         # One batch is over before a bar could be read.
-        stream = open_null() if self.quiet or total < 3 else None
+        stream = io.StringIO() if self.quiet or total < 3 else None
         return Progress(title, total, images=images, unit="batches", stream=stream)
 
     def _once(self, key: tuple[Any, ...], make: Any) -> Any:
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
-
-
-def open_null() -> Any:
-    """A stream that forgets."""
-    import io
-
-    return io.StringIO()

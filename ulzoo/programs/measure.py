@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from ulzoo.autoencoder import Autoencoder
+from ulzoo.diffusion.times import stratified_times
 from ulzoo.interfaces import AbstractSampler
 from ulzoo.programs.program import to_images, to_model
 
@@ -32,7 +33,7 @@ def rates(
 
     def one(x: Array, key: PRNGKeyArray) -> tuple[Array, Array, Array, Array]:
         k_times, k_noise = jax.random.split(key)
-        t = (jax.random.uniform(k_times) + jnp.arange(times, dtype=jnp.float32)) / times
+        t = stratified_times(k_times, times)
         terms = jax.vmap(lambda t, k: autoencoder.rate(x, t, key=k))(t, jax.random.split(k_noise, times))
         position_axes = tuple(range(1, terms.map.ndim))
         return (
