@@ -9,6 +9,7 @@ import pytest
 from blocks import ROOT, blocks, pages
 
 from ulzoo import cli, errors
+from ulzoo.cli.commands import COMMANDS
 from ulzoo.spec import load_spec
 
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
@@ -40,7 +41,7 @@ def test_the_test_command_is_the_one_that_ci_reads():
 
 def test_every_command_and_option_is_on_the_page(capsys):
     text = (ROOT / "docs/reference/cli.md").read_text()
-    for command in cli._COMMANDS:
+    for command in COMMANDS:
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
         section = text.split(f"## `ulzoo {command}`")[1].split("\n## ")[0]

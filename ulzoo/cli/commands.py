@@ -1,0 +1,87 @@
+"""The commands: what each does and takes. Each one's work is in a module of its own, loaded when it runs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ulzoo.cli.arguments import add_out, add_run, add_set, natural, positive, scale
+
+
+@dataclass(frozen=True)
+class Command:
+    """A line of `ulzoo --help`.
+
+    Attributes:
+        text: what it does.
+        arguments: adds its arguments to its parser.
+        compiles: whether it runs compiled programs, which are then kept between commands.
+    """
+
+    text: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    compiles: bool = False
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("spec", nargs="?", metavar="SPEC", help="YAML file; not needed with --resume")
+    parser.add_argument("--resume", metavar="DIR", help="continue the run in this directory")
+    add_out(parser)
+    add_set(parser)
+
+
+def _train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="SPEC|RUN", help="YAML file (makes a new run), or a run directory")
+    parser.add_argument("--stage", type=int, choices=(1, 2), required=True)
+    add_out(parser)
+    add_set(parser)
+
+
+def _evaluate(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument(
+        "--stage", type=int, choices=(1, 2), help="only this stage; by default all trained ones"
+    )
+
+
+def _sample(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument("-n", "--count", type=positive, default=16, metavar="N", help="how many (16)")
+    parser.add_argument("--label", type=int, metavar="K", help="class of all of them; by default all in turn")
+    parser.add_argument("--seed", type=natural, metavar="S", help="by default the spec's")
+    parser.add_argument(
+        "--sampler", metavar="NAME", help="such as ddim or ulzoo.ddim.v1; by default the spec's"
+    )
+    parser.add_argument("--steps", type=positive, metavar="N", help="steps of the base model's sampler")
+    parser.add_argument("--decoder-steps", type=positive, metavar="N", help="steps of the decoder's sampler")
+    parser.add_argument("--guidance", type=scale, metavar="W", help="scale of classifier-free guidance")
+    parser.add_argument("--out", metavar="DIR", help="by default a new folder under RUN/samples")
+
+
+def _reconstruct(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument("files", nargs="+", metavar="FILE", help="JPEG, PNG or WebP images")
+    parser.add_argument("--seed", type=natural, default=0, metavar="S", help="of the noise (0)")
+    parser.add_argument("--out", metavar="DIR", help="by default a new folder under RUN/reconstructions")
+
+
+def _check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("specs", nargs="+", metavar="SPEC", help="YAML files")
+    add_set(parser)
+
+
+def _components(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="describe this one, such as ulzoo.vit.v1")
+
+
+COMMANDS = {
+    "run": Command("train both stages of a spec, measure, and draw samples", _run, compiles=True),
+    "train": Command("train one stage, of a spec or of a run", _train, compiles=True),
+    "evaluate": Command("measure a run's metrics", _evaluate, compiles=True),
+    "sample": Command("draw samples from a run", _sample, compiles=True),
+    "reconstruct": Command("put image files through a run's latent", _reconstruct, compiles=True),
+    "check": Command("check specs down to shapes; print parameters and FLOPs", _check),
+    "components": Command("list what is installed, or describe one component", _components),
+}
+"""Name → command; `ulzoo.cli.<name>_command` has its `run(arguments)`."""
