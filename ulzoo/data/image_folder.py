@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -23,6 +23,7 @@ class ImageFolderConfig(Component):
     class."""
 
     type: Literal["ulzoo.image_folder.v1"] = "ulzoo.image_folder.v1"
+    example: ClassVar = {"root": "photos", "size": 64, "classes": 2}
 
     root: Annotated[str, Field(min_length=1)]
     """Folder of the pictures; `~` is the home folder, a relative path starts at the working directory."""

@@ -30,7 +30,7 @@ How to write a configuration (this is the whole idiom):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -58,6 +58,13 @@ class Component(SpecModel):
     `build(io, *, key)` makes the component's Equinox module (see `ulzoo.interfaces`); a dataset has `io()`
     and `open(split)` instead. The registry refuses a class without them.
     """
+
+    example: ClassVar[Mapping[str, Any]] = {}
+    """Fields of a small configuration that works, as YAML would give them, without `type`: shown to readers,
+    and built by `ulzoo.testing`. Needed where a field is required."""
+
+    replaced_by: ClassVar[str | None] = None
+    """Name of the component to use in new specs instead of this one, which keeps its meaning."""
 
     type: str
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -87,6 +87,10 @@ class DiffusionBaseConfig(Component):
     """Diffusion model on frozen latents. Source: Heek et al. 2026, §3.3."""
 
     type: Literal["ulzoo.diffusion_base.v1"] = "ulzoo.diffusion_base.v1"
+    example: ClassVar = {
+        "network": {"type": "ulzoo.vit.v1", "width": 8, "depth": 1, "heads": 1, "embedding_width": 8},
+        "conditioners": [{"type": "ulzoo.class_label.v1", "width": 8}],
+    }
     network: Annotated[Component, ComponentOf("network")]
     """The denoiser."""
     conditioners: tuple[Annotated[Component, ComponentOf("conditioner")], ...] = ()

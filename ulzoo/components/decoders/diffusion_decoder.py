@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -82,6 +82,17 @@ class DiffusionDecoderConfig(Component):
     """Diffusion decoder, conditioned on the noisy latent. Source: Heek et al. 2026, §3.2."""
 
     type: Literal["ulzoo.diffusion_decoder.v1"] = "ulzoo.diffusion_decoder.v1"
+    example: ClassVar = {
+        "network": {
+            "type": "ulzoo.vit.v1",
+            "width": 8,
+            "depth": 1,
+            "heads": 1,
+            "patch": 2,
+            "embedding_width": 8,
+        },
+        "weighting": {"type": "ulzoo.sigmoid.v1", "loss_factor": 3.0, "bias": 3.0},
+    }
     network: Annotated[Component, ComponentOf("network")]
     """The denoiser; the latent is its spatial condition."""
     weighting: Annotated[Component, ComponentOf("weighting")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -74,6 +74,16 @@ class MSEDecoderConfig(Component):
     """One-step decoder under a Gaussian likelihood of fixed variance. Source: Heek et al. 2026, Table 5."""
 
     type: Literal["ulzoo.mse_decoder.v1"] = "ulzoo.mse_decoder.v1"
+    example: ClassVar = {
+        "network": {
+            "type": "ulzoo.vit.v1",
+            "width": 8,
+            "depth": 1,
+            "heads": 1,
+            "patch": 2,
+            "embedding_width": 8,
+        },
+    }
     network: Annotated[Component, ComponentOf("network")]
     """Any denoiser network; it sees zeros at its input and the latent as spatial condition."""
     loss_factor: float = Field(default=100.0, gt=0)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -64,6 +64,7 @@ class ResNetConfig(Component):
     """Residual convolutional encoder. Source: Heek et al. 2026, §4."""
 
     type: Literal["ulzoo.resnet.v1"] = "ulzoo.resnet.v1"
+    example: ClassVar = {"channels": [8, 8], "blocks": [1, 1], "latent_channels": 2, "dropout": 0.1}
     channels: tuple[int, ...] = Field(min_length=1)
     """Channels of the stages, finest first."""
     blocks: tuple[int, ...] = Field(min_length=1)

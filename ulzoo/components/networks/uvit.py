@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -112,6 +112,15 @@ class UViTConfig(Component):
     """Residual U-ViT. Source: Hoogeboom et al. 2410.19324 (SiD2), §3; Heek et al. 2026, §4."""
 
     type: Literal["ulzoo.uvit.v1"] = "ulzoo.uvit.v1"
+    example: ClassVar = {
+        "channels": [8],
+        "blocks": [1],
+        "width": 8,
+        "depth": 1,
+        "heads": 1,
+        "embedding_width": 8,
+        "dropout": 0.1,
+    }
     channels: tuple[int, ...] = Field(min_length=1)
     """Channels of the convolutional levels, finest first."""
     blocks: tuple[int, ...] = Field(min_length=1)

@@ -7,7 +7,7 @@ condition is added to the tokens; the output projection starts at zero.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -72,6 +72,7 @@ class ViTConfig(Component):
     """Single-level vision transformer. Source: Heek et al. 2026, §4; adaLN-zero blocks as in 2212.09748."""
 
     type: Literal["ulzoo.vit.v1"] = "ulzoo.vit.v1"
+    example: ClassVar = {"width": 8, "depth": 1, "heads": 1, "embedding_width": 8, "dropout": 0.1}
     width: int = Field(ge=8)
     """Channels of the tokens."""
     depth: int = Field(ge=1)

@@ -7,7 +7,7 @@ before the coarser level and the rest after it, with SiD2's residual skip betwee
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -141,6 +141,13 @@ class ViT2Config(Component):
     """Multi-level vision transformer. Source: Heek et al. 2026, §4 (base model); skips of 2410.19324."""
 
     type: Literal["ulzoo.vit2.v1"] = "ulzoo.vit2.v1"
+    example: ClassVar = {
+        "levels": [
+            {"width": 8, "depth": 2, "heads": 1},
+            {"width": 8, "depth": 1, "heads": 1, "dropout": 0.1},
+        ],
+        "embedding_width": 8,
+    }
     levels: tuple[LevelConfig, ...] = Field(min_length=1)
     """Resolutions, finest first; the paper has two."""
     patch: int | tuple[int, ...] = 1

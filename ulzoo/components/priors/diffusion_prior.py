@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -64,6 +64,9 @@ class DiffusionPriorConfig(Component):
     """Diffusion prior on the latent; its unweighted loss bounds its bits. Source: Heek et al. 2026, §3.1."""
 
     type: Literal["ulzoo.diffusion_prior.v1"] = "ulzoo.diffusion_prior.v1"
+    example: ClassVar = {
+        "network": {"type": "ulzoo.vit.v1", "width": 8, "depth": 1, "heads": 1, "embedding_width": 8},
+    }
     network: Annotated[Component, ComponentOf("network")]
     """The denoiser."""
     schedule: Annotated[Component, ComponentOf("schedule")] = default_component("ulzoo.linear.v1")

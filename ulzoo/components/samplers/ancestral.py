@@ -12,7 +12,7 @@ Source: Ho et al. 2022 (arXiv 2204.03458), §2; Hoogeboom et al. 2024 (arXiv 241
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -84,7 +84,10 @@ class Ancestral(AbstractSampler):
 
 
 class AncestralConfig(Component):
+    """Ancestral sampling with an interpolated variance. Source: Ho et al. 2204.03458, §2; 2410.19324."""
+
     type: Literal["ulzoo.ancestral.v1"] = "ulzoo.ancestral.v1"
+    example: ClassVar = {"steps": 64}
     steps: int = Field(gt=0, le=100_000)
     """Steps, equal to evaluations of the network."""
     interpolation: float = Field(default=0.3, ge=0.0, le=1.0)

@@ -5,7 +5,7 @@ Source: Song et al. 2021 (arXiv 2010.02502), eq. 12 with σ = 0.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -65,7 +65,10 @@ class DDIM(AbstractSampler):
 
 
 class DDIMConfig(Component):
+    """DDIM without noise: the probability flow, first order. Source: Song et al. 2010.02502, eq. 12."""
+
     type: Literal["ulzoo.ddim.v1"] = "ulzoo.ddim.v1"
+    example: ClassVar = {"steps": 64}
     steps: int = Field(gt=0, le=100_000)
     """Steps, equal to evaluations of the network."""
 

@@ -5,7 +5,7 @@ Source: Lu et al. 2022 (arXiv 2211.01095), algorithm 2.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -71,7 +71,10 @@ class DPMpp2M(AbstractSampler):
 
 
 class DPMpp2MConfig(Component):
+    """DPM-Solver++(2M): second order from the last two predictions. Source: Lu et al. 2211.01095."""
+
     type: Literal["ulzoo.dpmpp_2m.v1"] = "ulzoo.dpmpp_2m.v1"
+    example: ClassVar = {"steps": 64}
     steps: int = Field(gt=0, le=100_000)
     """Steps, equal to evaluations of the network."""
 

@@ -14,7 +14,7 @@ Source: Karras et al. 2022 (arXiv 2206.00364), algorithm 1.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -78,7 +78,10 @@ class Heun(AbstractSampler):
 
 
 class HeunConfig(Component):
+    """Heun's method on the probability flow, second order. Source: Karras et al. 2206.00364, algorithm 1."""
+
     type: Literal["ulzoo.heun.v1"] = "ulzoo.heun.v1"
+    example: ClassVar = {"steps": 64}
     steps: int = Field(gt=0, le=100_000)
     """Steps; the network is evaluated twice in each."""
 

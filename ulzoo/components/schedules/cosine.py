@@ -34,6 +34,8 @@ class Cosine(AbstractSchedule):
 
 
 class CosineConfig(Component):
+    """Cosine schedule: most samples fall on middle noise levels. Source: Nichol & Dhariwal 2102.09672."""
+
     type: Literal["ulzoo.cosine.v1"] = "ulzoo.cosine.v1"
     log_snr_min: float = Field(default=-10.0, ge=-20.0, le=0.0)
     """Log-SNR (natural log of α²/σ²) of the noisiest level, at t = 1; at −10 hardly any signal is left."""

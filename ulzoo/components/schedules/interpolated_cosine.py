@@ -6,7 +6,7 @@ Source: Hoogeboom et al. 2023 (arXiv 2301.11093), §3.1 and its appendix.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -58,7 +58,13 @@ class InterpolatedCosine(AbstractSchedule):
 
 
 class InterpolatedCosineConfig(Component):
+    """Cosine schedule with one image size's shift at low noise and another's at high noise.
+
+    Source: Hoogeboom et al. 2301.11093, §3.1.
+    """
+
     type: Literal["ulzoo.interpolated_cosine.v1"] = "ulzoo.interpolated_cosine.v1"
+    example: ClassVar = {"image_d": 256, "noise_d_low": 32, "noise_d_high": 256}
     image_d: int = Field(gt=0)
     """Side length of the images in pixels."""
     noise_d_low: int = Field(gt=0)

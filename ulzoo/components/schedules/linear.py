@@ -30,6 +30,8 @@ class Linear(AbstractSchedule):
 
 
 class LinearConfig(Component):
+    """Log-SNR linear in time: every noise level is seen equally often."""
+
     type: Literal["ulzoo.linear.v1"] = "ulzoo.linear.v1"
     log_snr_min: float = Field(default=-10.0, ge=-20.0, le=0.0)
     """Log-SNR (natural log of α²/σ²) of the noisiest level, at t = 1; at −10 hardly any signal is left."""

@@ -7,7 +7,7 @@ Source: Hoogeboom et al. 2023 (arXiv 2301.11093), §3.1; sign and ends as in Hoo
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -38,7 +38,10 @@ class ShiftedCosine(AbstractSchedule):
 
 
 class ShiftedCosineConfig(Component):
+    """Cosine schedule moved along log-SNR for the size of the images. Source: Hoogeboom et al. 2301.11093."""
+
     type: Literal["ulzoo.shifted_cosine.v1"] = "ulzoo.shifted_cosine.v1"
+    example: ClassVar = {"noise_d": 64, "image_d": 256}
     noise_d: int = Field(gt=0)
     """Side length in pixels at which the plain cosine schedule would be right (64 in the paper)."""
     image_d: int = Field(gt=0)

@@ -7,7 +7,7 @@ the weight on the x error: e^λ sigmoid(b − λ) = e^b sigmoid(λ − b).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,10 @@ class Sigmoid(AbstractWeighting):
 
 
 class SigmoidConfig(Component):
+    """Sigmoid weight: detail at low noise is discounted. Source: Heek et al. 2026, figure 3; 2410.19324."""
+
     type: Literal["ulzoo.sigmoid.v1"] = "ulzoo.sigmoid.v1"
+    example: ClassVar = {"loss_factor": 3.0, "bias": 3.0}
     loss_factor: float = Field(gt=0.0, le=1000.0)
     """c_lf, nats of distortion per nat of rate, dimensionless. A decoder needs more than 1, or no information
     pays its way through the latent (1.3 to 2.1 in the paper); for a base model any value scales the loss."""

@@ -22,6 +22,8 @@ class Unweighted(AbstractWeighting):
 
 
 class UnweightedConfig(Component):
+    """No weight: the loss is a bound on the likelihood. Source: Heek et al. 2026, §3.1."""
+
     type: Literal["ulzoo.unweighted.v1"] = "ulzoo.unweighted.v1"
 
     def build(self, io: WeightingIO, *, key: PRNGKeyArray | None = None) -> Unweighted:
