@@ -84,7 +84,8 @@ class Ancestral(AbstractSampler):
 
 
 class AncestralConfig(Component):
-    """Ancestral sampling with an interpolated variance. Source: Ho et al. 2204.03458, §2; 2410.19324."""
+    """Ancestral sampling with an interpolated variance: the reverse chain, one evaluation a step.
+    Source: Ho et al. 2204.03458, §2; Hoogeboom et al. 2410.19324."""
 
     type: Literal["ulzoo.ancestral.v1"] = "ulzoo.ancestral.v1"
     example: ClassVar = {"steps": 64}

@@ -65,7 +65,8 @@ class DDIM(AbstractSampler):
 
 
 class DDIMConfig(Component):
-    """DDIM without noise: the probability flow, first order. Source: Song et al. 2010.02502, eq. 12."""
+    """DDIM without noise: the probability flow, first order, one evaluation a step.
+    Source: Song et al. 2010.02502, eq. 12 with σ = 0."""
 
     type: Literal["ulzoo.ddim.v1"] = "ulzoo.ddim.v1"
     example: ClassVar = {"steps": 64}

@@ -71,7 +71,8 @@ class DPMpp2M(AbstractSampler):
 
 
 class DPMpp2MConfig(Component):
-    """DPM-Solver++(2M): second order from the last two predictions. Source: Lu et al. 2211.01095."""
+    """DPM-Solver++(2M): second order from the last two predictions, one evaluation a step.
+    Source: Lu et al. 2211.01095, algorithm 2."""
 
     type: Literal["ulzoo.dpmpp_2m.v1"] = "ulzoo.dpmpp_2m.v1"
     example: ClassVar = {"steps": 64}

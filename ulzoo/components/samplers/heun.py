@@ -78,7 +78,8 @@ class Heun(AbstractSampler):
 
 
 class HeunConfig(Component):
-    """Heun's method on the probability flow, second order. Source: Karras et al. 2206.00364, algorithm 1."""
+    """Heun's method on the probability flow: second order, two evaluations a step.
+    Source: Karras et al. 2206.00364, algorithm 1."""
 
     type: Literal["ulzoo.heun.v1"] = "ulzoo.heun.v1"
     example: ClassVar = {"steps": 64}

@@ -59,9 +59,7 @@ class InterpolatedCosine(AbstractSchedule):
 
 class InterpolatedCosineConfig(Component):
     """Cosine schedule with one image size's shift at low noise and another's at high noise.
-
-    Source: Hoogeboom et al. 2301.11093, §3.1.
-    """
+    Source: Hoogeboom et al. 2301.11093, §3.1."""
 
     type: Literal["ulzoo.interpolated_cosine.v1"] = "ulzoo.interpolated_cosine.v1"
     example: ClassVar = {"image_d": 256, "noise_d_low": 32, "noise_d_high": 256}

@@ -33,7 +33,8 @@ class Sigmoid(AbstractWeighting):
 
 
 class SigmoidConfig(Component):
-    """Sigmoid weight: detail at low noise is discounted. Source: Heek et al. 2026, figure 3; 2410.19324."""
+    """Sigmoid weight: detail at low noise is discounted, and the loss factor sets the price of the latent.
+    Source: Heek et al. 2026, figure 3; Hoogeboom et al. 2410.19324."""
 
     type: Literal["ulzoo.sigmoid.v1"] = "ulzoo.sigmoid.v1"
     example: ClassVar = {"loss_factor": 3.0, "bias": 3.0}
