@@ -39,6 +39,11 @@ class Record:
     interval: tuple[float, float] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_training(self) -> bool:
+        """Whether it is an average over steps of training, and not measured afterwards."""
+        return "steps" in self.protocol
+
 
 def record_line(record: Record) -> str:
     """JSON and a newline. JSON has no infinities: they and NaN are the strings "inf", "-inf", "nan"."""

@@ -36,6 +36,7 @@ KINDS = (
     "sampler",
     "optimizer",
     "metric",
+    "tracker",
 )
 NAME = re.compile(r"(?P<namespace>[a-z][a-z0-9_-]*)\.[a-z0-9][a-z0-9_-]*\.v[1-9][0-9]*")
 RESERVED = "ulzoo"

@@ -78,8 +78,8 @@ def spec_of(run: Run, changes: dict[str, Any] | None = None) -> Spec:
     if spec_hash(spec) != run.manifest_entry("spec_hash"):
         raise RunError(
             f"{run.resolved_path}: changed since the run was started\n"
-            "    start a new run, or undo the change: only name, sample, evaluate, parallel, log_every and"
-            " checkpoint_every may differ"
+            "    start a new run, or undo the change: only name, sample, evaluate, trackers, parallel,"
+            " log_every and checkpoint_every may differ"
         )
     return spec
 

@@ -169,6 +169,9 @@ class Spec(SpecModel):
     evaluate: tuple[Annotated[Component, ComponentOf("metric")], ...] = ()
     """Metrics measured at the end of a run."""
 
+    trackers: tuple[Annotated[Component, ComponentOf("tracker")], ...] = ()
+    """Who is told records and pictures as they are made, beside the run's own `metrics.jsonl`."""
+
     parallel: Parallel = Field(default={}, validate_default=True)
     """Layout over devices."""
 
