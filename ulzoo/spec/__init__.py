@@ -2,6 +2,7 @@
 
 from ulzoo.spec.component import Component, ComponentOf, SpecModel, default_component
 from ulzoo.spec.dump import dump_yaml, resolved, spec_hash
+from ulzoo.spec.effect import Effect
 from ulzoo.spec.load import check_structure, load_spec, parse_spec, problem_at, spec_where
 from ulzoo.spec.model import Guidance, Latent, Parallel, Sample, Spec, Stage1, Stage2
 from ulzoo.spec.uses import Use, uses
@@ -9,6 +10,7 @@ from ulzoo.spec.uses import Use, uses
 __all__ = [
     "Component",
     "ComponentOf",
+    "Effect",
     "Guidance",
     "Latent",
     "Parallel",

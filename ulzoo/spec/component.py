@@ -12,6 +12,8 @@ How to write a configuration (this is the whole idiom):
         conditioners: tuple[Annotated[Component, ComponentOf("conditioner")], ...] = ()
         width: int = Field(default=128, gt=0)
         '''Channels.'''
+        remat: Annotated[bool, Effect.PERFORMANCE] = False
+        '''Recompute activations.'''
 
         def build(self, io: PriorIO, *, key: PRNGKeyArray) -> DiffusionPrior: ...
 
@@ -20,6 +22,8 @@ How to write a configuration (this is the whole idiom):
 - `default_component(name, **fields)` is the only way to give a component as default. It names, it imports
   nothing: it resolves when a configuration is made, through the registry of the spec being loaded, or, in
   Python, through the installed distributions. Components never import one another.
+- `Effect` says what a value changes, for the hash and `ulzoo diff`; undeclared, it is what the field that
+  holds the component says: see `ulzoo.spec.effect`.
 - Sequences are `tuple[...]`, so that configurations stay hashable. Values are bounded by `Field(gt=…)`. The
   docstring under a field (or its `description=`) is the reference manual: name units.
 - Checks across fields: `@field_validator("later")` (mode "after", earlier fields in `info.data`) gives the
@@ -38,6 +42,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, Validat
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema, to_json
 
 from ulzoo.errors import RegistryError
+from ulzoo.spec.effect import Effect
 
 
 class SpecModel(BaseModel):
@@ -50,6 +55,9 @@ class SpecModel(BaseModel):
         use_attribute_docstrings=True,
         protected_namespaces=(),
     )
+
+    effect: ClassVar[Effect | None] = None
+    """Of every field that declares none itself; None: that of the field that holds the model."""
 
 
 class Component(SpecModel):

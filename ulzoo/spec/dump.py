@@ -8,11 +8,9 @@ from typing import Any
 
 import yaml
 
+from ulzoo.spec.effect import Effect, on_weights
 from ulzoo.spec.model import Spec
 from ulzoo.spec.text import plain
-
-NOT_IN_HASH = ("name", "sample", "evaluate", "parallel")
-NOT_IN_HASH_OF_A_STAGE = ("log_every", "checkpoint_every")
 
 
 def resolved(spec: Spec) -> dict[str, Any]:
@@ -34,17 +32,13 @@ def dump_yaml(spec: Spec) -> str:
 
 
 def spec_hash(spec: Spec) -> str:
-    """SHA-256 (hex) of what defines the trained weights: data, components, latent, stages, seed, precision.
+    """SHA-256 (hex) of what defines the trained weights: equal for specs of equal meaning.
 
-    Left out, so that it is the same for a run that is resumed, renamed, sampled or measured in another way or
-    on other devices: `name`, `sample`, `evaluate`, `parallel`, and each stage's `log_every` and
-    `checkpoint_every`. It is taken over canonical JSON: keys sorted, 1.0 written as 1, components named
-    without distribution.
+    Fields whose declared `Effect` is not on the weights are left out, so that it is the same for a run that
+    is resumed, renamed, sampled or measured in another way or on other devices. It is taken over canonical
+    JSON: defaults written out, keys sorted, 1.0 written as 1, components named without distribution.
     """
-    data = {key: value for key, value in resolved(spec).items() if key not in NOT_IN_HASH}
-    for stage in ("stage1", "stage2"):
-        if data[stage] is not None:
-            data[stage] = {k: v for k, v in data[stage].items() if k not in NOT_IN_HASH_OF_A_STAGE}
+    data = on_weights(spec, resolved(spec), Effect.OBJECTIVE)
     text = json.dumps(_canonical(data), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

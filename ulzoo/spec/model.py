@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
 
 from ulzoo.spec.component import Component, ComponentOf, SpecModel, default_component
+from ulzoo.spec.effect import Effect
 from ulzoo.spec.text import Document
 
 
@@ -17,7 +18,7 @@ class Latent(SpecModel):
     log_snr: float = Field(default=5.0, gt=0, le=20)
     """λ_z(0), natural log of α²/σ² of the noisy latent z_0 that the decoder sees: the prior's least noise."""
 
-    noise: Literal["fixed", "learned"] = "fixed"
+    noise: Annotated[Literal["fixed", "learned"], Effect.PARAMETERS] = "fixed"
     """`fixed`: the encoder gives z_clean alone; `learned`: a log-variance too (the paper's ablation D)."""
 
 
@@ -37,10 +38,10 @@ class Stage(SpecModel):
     """Decay per step of the averaged weights, which evaluation, sampling and stage 2 use; 0: no averaging.
     Early on it is at most (1 + step)/(10 + step)."""
 
-    log_every: int = Field(default=50, gt=0)
+    log_every: Annotated[int, Effect.NOTHING] = Field(default=50, gt=0)
     """Steps between training records."""
 
-    checkpoint_every: int | None = Field(default=None, gt=0)
+    checkpoint_every: Annotated[int | None, Effect.NOTHING] = Field(default=None, gt=0)
     """Steps between checkpoints; null: only at the end of the stage."""
 
 
@@ -86,7 +87,7 @@ class Sample(SpecModel):
     count: int = Field(default=64, gt=0)
     """Samples drawn at the end of a run."""
 
-    batch_size: int = Field(default=256, gt=0)
+    batch_size: Annotated[int, Effect.PERFORMANCE] = Field(default=256, gt=0)
     """Samples drawn at once, over all devices."""
 
     seed: int = Field(default=0, ge=0)
@@ -127,31 +128,34 @@ class Spec(SpecModel):
     Two specs are equal when their fields are; where a spec was read from is no part of its value.
     """
 
+    # Of what is not declared below, and safest: it counts towards the hash.
+    effect: ClassVar[Effect] = Effect.OBJECTIVE
+
     ulzoo: Literal[1]
     """Version of this schema."""
 
-    name: str | None = None
+    name: Annotated[str | None, Effect.NOTHING] = None
     """A word for run directories and reports: letters, digits, `.`, `_` and `-`."""
 
     seed: int = Field(default=0, ge=0)
     """Seed of parameters, data order and training noise."""
 
-    data: Annotated[Component, ComponentOf("dataset")]
+    data: Annotated[Component, ComponentOf("dataset"), Effect.DATA]
     """Where examples come from, and their shape."""
 
     latent: Latent = Field(default={}, validate_default=True)
     """The latent's noise."""
 
-    encoder: Annotated[Component, ComponentOf("encoder")]
+    encoder: Annotated[Component, ComponentOf("encoder"), Effect.PARAMETERS]
     """From data to the clean latent."""
 
-    prior: Annotated[Component, ComponentOf("prior")]
+    prior: Annotated[Component, ComponentOf("prior"), Effect.PARAMETERS]
     """Prices the latent: the rate."""
 
-    decoder: Annotated[Component, ComponentOf("decoder")]
+    decoder: Annotated[Component, ComponentOf("decoder"), Effect.PARAMETERS]
     """From the noisy latent back to data: the distortion."""
 
-    base_model: Annotated[Component, ComponentOf("base_model")] | None = None
+    base_model: Annotated[Component, ComponentOf("base_model"), Effect.PARAMETERS] | None = None
     """The generative model of latents, trained in stage 2; null: stage 1 only."""
 
     stage1: Stage1
@@ -163,19 +167,30 @@ class Spec(SpecModel):
     precision: Literal["float32", "bfloat16"] = "float32"
     """Number format in which networks compute; parameters and losses are float32 in any case."""
 
-    sample: Sample = Field(default={}, validate_default=True)
+    sample: Annotated[Sample, Effect.MEASUREMENT] = Field(default={}, validate_default=True)
     """How samples are drawn."""
 
-    evaluate: tuple[Annotated[Component, ComponentOf("metric")], ...] = ()
+    evaluate: Annotated[tuple[Annotated[Component, ComponentOf("metric")], ...], Effect.MEASUREMENT] = ()
     """Metrics measured at the end of a run."""
 
-    trackers: tuple[Annotated[Component, ComponentOf("tracker")], ...] = ()
+    trackers: Annotated[tuple[Annotated[Component, ComponentOf("tracker")], ...], Effect.NOTHING] = ()
     """Who is told records and pictures as they are made, beside the run's own `metrics.jsonl`."""
 
-    parallel: Parallel = Field(default={}, validate_default=True)
+    parallel: Annotated[Parallel, Effect.PERFORMANCE] = Field(default={}, validate_default=True)
     """Layout over devices."""
 
+    silence: Annotated[dict[str, str], Effect.NOTHING] = {}
+    """Warnings that are known and meant: code, such as UL003, to the reason why."""
+
     _source: Document = PrivateAttr(default_factory=lambda: Document(None))
+
+    @field_validator("silence")
+    @classmethod
+    def _reasons(cls, value: dict[str, str]) -> dict[str, str]:
+        for code, reason in value.items():
+            if not reason.strip():
+                raise ValueError(f"{code} needs a reason, got {reason!r}")
+        return value
 
     @field_validator("name")
     @classmethod

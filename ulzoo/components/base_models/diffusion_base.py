@@ -32,7 +32,7 @@ from ulzoo.interfaces import (
     ScheduleIO,
     WeightingIO,
 )
-from ulzoo.spec import Component, ComponentOf, default_component
+from ulzoo.spec import Component, ComponentOf, Effect, default_component
 
 
 class DiffusionBase(AbstractBase):
@@ -95,9 +95,11 @@ class DiffusionBaseConfig(Component):
     """The denoiser."""
     conditioners: tuple[Annotated[Component, ComponentOf("conditioner")], ...] = ()
     """What generation is conditioned on; none: unconditional."""
-    schedule: Annotated[Component, ComponentOf("schedule")] = default_component("ulzoo.cosine.v1")
+    schedule: Annotated[Component, ComponentOf("schedule"), Effect.OBJECTIVE] = default_component(
+        "ulzoo.cosine.v1"
+    )
     """Noise schedule from the latent's log-SNR down."""
-    weighting: Annotated[Component, ComponentOf("weighting")] = default_component(
+    weighting: Annotated[Component, ComponentOf("weighting"), Effect.OBJECTIVE] = default_component(
         "ulzoo.sigmoid.v1", loss_factor=1.0, bias=-1.0
     )
     """Weight by noise level; the loss factor only scales it, the bias should lie below the decoder's."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import equinox as eqx
 import jax
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ulzoo.errors import InterfaceError
 from ulzoo.interfaces import AbstractConditioner, ConditionerIO, RawConditions
-from ulzoo.spec import Component
+from ulzoo.spec import Component, Effect
 
 
 class ClassLabel(AbstractConditioner):
@@ -39,7 +39,7 @@ class ClassLabelConfig(Component):
     type: Literal["ulzoo.class_label.v1"] = "ulzoo.class_label.v1"
     width: int = Field(default=128, ge=1)
     """Width of the vector."""
-    dropout: float = Field(default=0.1, ge=0, lt=1)
+    dropout: Annotated[float, Effect.OBJECTIVE] = Field(default=0.1, ge=0, lt=1)
     """Probability that training replaces the label by "no class"; guidance needs it above 0."""
 
     def build(self, io: ConditionerIO, *, key: PRNGKeyArray) -> ClassLabel:

@@ -31,7 +31,7 @@ from ulzoo.interfaces import (
     Shape,
     WeightingIO,
 )
-from ulzoo.spec import Component, ComponentOf, default_component
+from ulzoo.spec import Component, ComponentOf, Effect, default_component
 
 
 class DiffusionDecoder(AbstractDecoder):
@@ -95,9 +95,11 @@ class DiffusionDecoderConfig(Component):
     }
     network: Annotated[Component, ComponentOf("network")]
     """The denoiser; the latent is its spatial condition."""
-    weighting: Annotated[Component, ComponentOf("weighting")]
+    weighting: Annotated[Component, ComponentOf("weighting"), Effect.OBJECTIVE]
     """Weight of the distortion by noise level: loss factor and bias decide what goes through the latent."""
-    schedule: Annotated[Component, ComponentOf("schedule")] = default_component("ulzoo.cosine.v1")
+    schedule: Annotated[Component, ComponentOf("schedule"), Effect.OBJECTIVE] = default_component(
+        "ulzoo.cosine.v1"
+    )
     """Noise schedule of the data, its own (not the latent's)."""
     prediction: Literal["v", "x", "eps"] = "v"
     """What the network's output means."""

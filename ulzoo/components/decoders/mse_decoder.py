@@ -24,7 +24,7 @@ from ulzoo.interfaces import (
     Scalar,
     Shape,
 )
-from ulzoo.spec import Component, ComponentOf
+from ulzoo.spec import Component, ComponentOf, Effect
 
 _NO_INPUT_LOG_SNR = (
     -20.0
@@ -86,7 +86,7 @@ class MSEDecoderConfig(Component):
     }
     network: Annotated[Component, ComponentOf("network")]
     """Any denoiser network; it sees zeros at its input and the latent as spatial condition."""
-    loss_factor: float = Field(default=100.0, gt=0)
+    loss_factor: Annotated[float, Effect.OBJECTIVE] = Field(default=100.0, gt=0)
     """1/variance of the Gaussian likelihood: the distortion is ½ · loss_factor · ‖x − x̂‖² nats."""
 
     def build(self, io: DecoderIO, *, key: PRNGKeyArray) -> MSEDecoder:

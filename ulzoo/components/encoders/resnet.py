@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -19,7 +19,7 @@ from ulzoo.components.layers.linear import Conv3, Pointwise
 from ulzoo.components.layers.space import average_pool, divided, per_axis, space_to_depth
 from ulzoo.components.layers.stack import Stack
 from ulzoo.interfaces import AbstractEncoder, EncoderIO, Shape
-from ulzoo.spec import Component
+from ulzoo.spec import Component, Effect
 
 
 class ResNet(AbstractEncoder):
@@ -75,9 +75,9 @@ class ResNetConfig(Component):
     """Edge of a patch in pixels, one number or one for each spatial axis."""
     factors: tuple[int | tuple[int, ...], ...] | None = None
     """Down-sampling between stages (one fewer than stages), a number or one for each axis; null: all 2."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout: Annotated[float, Effect.OBJECTIVE] = Field(default=0.0, ge=0, lt=1)
     """Dropout rate inside the blocks while training."""
-    remat: bool = False
+    remat: Annotated[bool, Effect.PERFORMANCE] = False
     """Recompute a block's activations in the backward pass: less memory, a third more compute."""
 
     @model_validator(mode="after")

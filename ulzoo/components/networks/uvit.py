@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -24,7 +24,7 @@ from ulzoo.components.layers.spatial import SpatialEntry
 from ulzoo.components.layers.stack import Stack
 from ulzoo.components.layers.tokens import to_grid, to_tokens
 from ulzoo.interfaces import AbstractDenoiser, Condition, NetworkIO, Scalar
-from ulzoo.spec import Component
+from ulzoo.spec import Component, Effect
 
 
 class UViT(AbstractDenoiser):
@@ -137,9 +137,9 @@ class UViTConfig(Component):
     """Down-sampling below each convolutional level, one number or one for each axis; null: 2 everywhere."""
     embedding_width: int = Field(default=256, ge=8)
     """Width of the embedding of log-SNR and vector condition."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout: Annotated[float, Effect.OBJECTIVE] = Field(default=0.0, ge=0, lt=1)
     """Dropout rate inside the transformer while training (SiD2: low-resolution levels only)."""
-    remat: bool = False
+    remat: Annotated[bool, Effect.PERFORMANCE] = False
     """Recompute a block's activations in the backward pass: less memory, a third more compute."""
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ condition is added to the tokens; the output projection starts at zero.
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -22,7 +22,7 @@ from ulzoo.components.layers.spatial import SpatialEntry
 from ulzoo.components.layers.stack import Stack
 from ulzoo.components.layers.tokens import to_grid, to_tokens
 from ulzoo.interfaces import AbstractDenoiser, Condition, NetworkIO, Scalar
-from ulzoo.spec import Component
+from ulzoo.spec import Component, Effect
 
 
 class ViT(AbstractDenoiser):
@@ -83,9 +83,9 @@ class ViTConfig(Component):
     """Edge of a patch in pixels (or latent positions), one number or one for each spatial axis."""
     embedding_width: int = Field(default=256, ge=8)
     """Width of the embedding of log-SNR and vector condition."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout: Annotated[float, Effect.OBJECTIVE] = Field(default=0.0, ge=0, lt=1)
     """Dropout rate inside the blocks while training."""
-    remat: bool = False
+    remat: Annotated[bool, Effect.PERFORMANCE] = False
     """Recompute a block's activations in the backward pass: less memory, a third more compute."""
 
     def build(self, io: NetworkIO, *, key: PRNGKeyArray) -> ViT:

@@ -7,7 +7,7 @@ before the coarser level and the rest after it, with SiD2's residual skip betwee
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -23,7 +23,7 @@ from ulzoo.components.layers.spatial import SpatialEntry
 from ulzoo.components.layers.stack import Stack
 from ulzoo.components.layers.tokens import to_grid, to_tokens
 from ulzoo.interfaces import AbstractDenoiser, Condition, NetworkIO, Scalar
-from ulzoo.spec import Component, SpecModel
+from ulzoo.spec import Component, Effect, SpecModel
 
 
 class Level(eqx.Module):
@@ -133,7 +133,7 @@ class LevelConfig(SpecModel):
     factor: int | tuple[int, ...] | None = None
     """Down-sampling from the level above, one number or one for each spatial axis; 2 if null.
     The first level has none."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout: Annotated[float, Effect.OBJECTIVE] = Field(default=0.0, ge=0, lt=1)
     """Dropout rate inside this level's blocks while training."""
 
 
@@ -154,7 +154,7 @@ class ViT2Config(Component):
     """Edge of a patch at the finest level, one number or one for each spatial axis."""
     embedding_width: int = Field(default=256, ge=8)
     """Width of the embedding of log-SNR and vector condition."""
-    remat: bool = False
+    remat: Annotated[bool, Effect.PERFORMANCE] = False
     """Recompute a block's activations in the backward pass: less memory, a third more compute."""
 
     @model_validator(mode="after")

@@ -26,7 +26,7 @@ from ulzoo.interfaces import (
     Scalar,
     ScheduleIO,
 )
-from ulzoo.spec import Component, ComponentOf, default_component
+from ulzoo.spec import Component, ComponentOf, Effect, default_component
 
 
 class DiffusionPrior(AbstractPrior):
@@ -69,13 +69,15 @@ class DiffusionPriorConfig(Component):
     }
     network: Annotated[Component, ComponentOf("network")]
     """The denoiser."""
-    schedule: Annotated[Component, ComponentOf("schedule")] = default_component("ulzoo.linear.v1")
+    schedule: Annotated[Component, ComponentOf("schedule"), Effect.OBJECTIVE] = default_component(
+        "ulzoo.linear.v1"
+    )
     """Noise schedule from the latent's log-SNR down; its shape changes variance, not the expected rate."""
     prediction: Literal["v", "x", "eps"] = "v"
     """What the network's output means."""
-    stop_gradient: bool = False
+    stop_gradient: Annotated[bool, Effect.OBJECTIVE] = False
     """Hide the encoder from the rate (ablation A): the rate becomes a measurement, reported as a proxy."""
-    normal_kl: float = Field(default=0.0, ge=0)
+    normal_kl: Annotated[float, Effect.OBJECTIVE] = Field(default=0.0, ge=0)
     """Weight of KL(z_0 ‖ N(0, I)) in the training loss, beside the rate and not part of it; ablation A's
     discounted KL, for use with `stop_gradient`. Above 0 the rate is reported as a proxy."""
 

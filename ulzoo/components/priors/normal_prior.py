@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ulzoo.diffusion.rate import normal_kl
 from ulzoo.interfaces import AbstractPrior, PriorIO, RateTerms, Scalar
-from ulzoo.spec import Component
+from ulzoo.spec import Component, Effect
 
 
 class NormalPrior(AbstractPrior):
@@ -34,6 +34,7 @@ class NormalPriorConfig(Component):
     """N(0, I) on the noisy latent z_0. Source: Kingma & Welling 1312.6114; Heek et al. 2026, Table 5."""
 
     type: Literal["ulzoo.normal_prior.v1"] = "ulzoo.normal_prior.v1"
+    effect: ClassVar[Effect] = Effect.OBJECTIVE
     discount: float = Field(default=1.0, ge=0)
     """Weight of the KL in the training loss; anything but 1 makes the objective a proxy (β-VAE)."""
 
