@@ -31,6 +31,19 @@ def dump_yaml(spec: Spec) -> str:
     )
 
 
+def flow_yaml(value: Any) -> str:
+    """Plain data as YAML on one line."""
+    text = yaml.dump(
+        [value],
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=float("inf"),
+        default_flow_style=True,
+    )
+    return text.rstrip("\n")[1:-1]
+
+
 def spec_hash(spec: Spec) -> str:
     """SHA-256 (hex) of what defines the trained weights: equal for specs of equal meaning.
 
@@ -39,18 +52,23 @@ def spec_hash(spec: Spec) -> str:
     JSON: defaults written out, keys sorted, 1.0 written as 1, components named without distribution.
     """
     data = on_weights(spec, resolved(spec), Effect.OBJECTIVE)
-    text = json.dumps(_canonical(data), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(canonical_json(data).encode()).hexdigest()
 
 
-def _canonical(value: Any) -> Any:
+def canonical_json(value: Any) -> str:
+    """Plain data as JSON text: equal texts mean the same."""
+    return json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def canonical(value: Any) -> Any:
+    """Plain data, equal where it means the same: 1.0 as 1, components named without distribution."""
     if isinstance(value, dict):
-        value = {key: _canonical(part) for key, part in value.items()}
+        value = {key: canonical(part) for key, part in value.items()}
         if isinstance(value.get("type"), str):
             value["type"] = value["type"].rpartition("::")[2]
         return value
     if isinstance(value, list):
-        return [_canonical(part) for part in value]
+        return [canonical(part) for part in value]
     # Beyond 2**53 an integer would no longer be the same number as the float.
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)

@@ -91,5 +91,5 @@ def _validate(document: Document, overrides: Overrides, resolution: Resolution) 
         found += problems(error.errors(include_url=False), document, root, resolution)
     if found:
         raise SpecError(found)
-    spec._source.marks.update(document.marks)
+    spec._source = document
     return spec

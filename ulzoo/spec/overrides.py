@@ -35,7 +35,7 @@ def apply(
     other keys of the old component, not those that another flag gives to the new one.
     Wrong is what is not `PATH=VALUE`, or leads through something that has no such part.
     """
-    result = Document(copy.deepcopy(document.data), dict(document.marks))
+    result = Document(copy.deepcopy(document.data), dict(document.marks), set(document.defaults))
     problems: list[Problem] = []
     if not isinstance(result.data, dict):
         return result, problems
@@ -109,6 +109,7 @@ def _put(override: _Override, document: Document, root: type[BaseModel], resolut
             default = deeper.value if deeper else None
             here[part] = copy.deepcopy(default) if isinstance(default, dict) else {}
             document.marks[location] = override.mark
+            document.defaults |= {(*location, key) for key in here[part]}
         here = here[part]
         place = Place(deeper.types, here) if deeper else Place((), PydanticUndefined)
     if part == "type" and isinstance(here, dict) and here.get("type") != override.value:
@@ -123,3 +124,4 @@ def _put(override: _Override, document: Document, root: type[BaseModel], resolut
 def _forget(document: Document, location: Location) -> None:
     for known in [known for known in document.marks if known[: len(location)] == location]:
         del document.marks[known]
+    document.defaults -= {known for known in document.defaults if known[: len(location)] == location}

@@ -45,10 +45,12 @@ class Document:
     """Plain data and the mark of every value: at its key where it has one, else at the value itself.
 
     Documents all compare equal: they ride along with values that are compared by what they mean.
+    `defaults` are those values that nobody wrote: an override of a part brings the rest of the default along.
     """
 
     data: Any = field(compare=False)
     marks: dict[Location, Mark] = field(default_factory=dict, compare=False)
+    defaults: set[Location] = field(default_factory=set, compare=False)
 
     def mark(self, location: Location) -> Mark:
         """The mark of a location, or of the nearest thing around it that the text has."""
