@@ -15,9 +15,10 @@ from jax.sharding import Mesh
 
 from ulzoo.assemble import Assembly
 from ulzoo.autoencoder import Autoencoder
-from ulzoo.data.pipeline import eval_batches
+from ulzoo.data.pipeline import eval_batches, spread
 from ulzoo.data.source import Source, Split
 from ulzoo.errors import RunError
+from ulzoo.examples import COUNT, Examples, in_turn
 from ulzoo.interfaces import AbstractBase, SamplerIO
 from ulzoo.metrics.base import RateTable
 from ulzoo.parallel.mesh import put_batch
@@ -176,6 +177,37 @@ class TrainedEvaluation:
                 results.append(np.asarray(images))
                 progress.advance()
         return np.concatenate(results)[:count]
+
+    def examples(self, count: int = COUNT) -> Examples:
+        """A few held-out images; of those that metrics have put through the model already, if there are any.
+
+        An image's numbers are its own, so it does not matter in whose company they were measured.
+        """
+        split: Split = "heldout"
+        priced = [key for key in self._kept if key[:2] == ("rates", split)]
+        seen = [key for key in self._kept if key[:2] == ("reconstructions", split)]
+        both = [(rate, image) for rate in priced for image in seen if rate[2] == image[2]]
+        if both:
+            (_, _, limit, times, seed), reconstructed = both[0]
+            table, (originals, results, how) = self._kept[both[0][0]], self._kept[reconstructed]
+        else:
+            limit, times, seed = count, 16, 0
+            table = self.rates(split, limit, times, seed)
+            originals, results, how = self.reconstructions(split, limit, seed, None)
+        labels = self.images(split, limit)[1]
+        chosen = in_turn(labels, len(originals), count)
+        return Examples(
+            split=split,
+            index=spread(len(self.source(split)), limit)[chosen],
+            labels=None if labels is None else labels[chosen],
+            originals=originals[chosen],
+            reconstructions=results[chosen],
+            nats=table.nats[chosen].mean(axis=1),
+            maps=table.maps[chosen],
+            times=times,
+            protocol=how,
+            rate_seed=seed,
+        )
 
     @property
     def _batch_size(self) -> int:

@@ -108,6 +108,16 @@ class MetricsFile:
         """All records, in order. Raises RunError, naming the line, if a complete line is not a record."""
         return [self._parsed(number, line) for number, line in enumerate(self._complete_lines(), start=1)]
 
+    def readable(self) -> tuple[list[Record], list[str]]:
+        """As `records`, but passes over complete lines that are no records; and what is wrong with these."""
+        found, faults = [], []
+        for number, line in enumerate(self._complete_lines(), start=1):
+            try:
+                found.append(self._parsed(number, line))
+            except RunError as error:
+                faults.append(str(error))
+        return found, faults
+
     def keep(self, wanted: Callable[[Record], bool]) -> None:
         """Drops all other records. Raises RunError as `records` does, before dropping any."""
         self.close()

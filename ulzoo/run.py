@@ -4,9 +4,12 @@ spec.yaml        the spec as given, byte for byte
 resolved.yaml    the spec with every default written out
 manifest.json    versions, spec hash, components, hardware, command, start time
 metrics.jsonl    one record a line (`ulzoo.records`)
+timings.jsonl    how long each part took, one line for each process that worked on it
 status.json      which parts are finished
 checkpoints/     stage1, stage2
 samples/
+examples/        originals and reconstructions of a few images
+report.html      all of it on one page
 .lock            held by the process that writes
 """
 
@@ -17,6 +20,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
@@ -27,6 +31,7 @@ from ulzoo.atomic import write_atomic
 from ulzoo.environment import environment
 from ulzoo.errors import RunError
 from ulzoo.records import MetricsFile, Record
+from ulzoo.trackers.base import Picture, Trackers
 
 _WRITTEN_AT_CREATION = ("spec.yaml", "resolved.yaml", "manifest.json")
 
@@ -43,6 +48,7 @@ class Run:
         self.directory = directory
         self._lock = lock
         self._metrics = MetricsFile(directory / "metrics.jsonl")
+        self._trackers: Trackers | None = None
 
     @classmethod
     def create(
@@ -159,8 +165,11 @@ class Run:
         self.close()
 
     def close(self) -> None:
-        """Closes the files and gives the lock back."""
+        """Closes the files and trackers and gives the lock back."""
         self._metrics.close()
+        if self._trackers is not None:
+            self._trackers.close()
+            self._trackers = None
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -178,6 +187,14 @@ class Run:
     @property
     def samples(self) -> Path:
         return self.directory / "samples"
+
+    @property
+    def examples(self) -> Path:
+        return self.directory / "examples"
+
+    @property
+    def report_path(self) -> Path:
+        return self.directory / "report.html"
 
     def checkpoints(self, stage: int) -> Path:
         """Folder of the checkpoints of stage 1 or 2."""
@@ -203,7 +220,10 @@ class Run:
             RunError: the run is open for reading only.
         """
         self._require_lock()
+        records = list(records)
         self._metrics.append(records)
+        if self._trackers is not None:
+            self._trackers.records(records)
 
     def replace(self, records: Sequence[Record]) -> None:
         """Appends records, after dropping those of the same stages, steps and names.
@@ -216,11 +236,15 @@ class Run:
         self._require_lock()
         new = {(record.stage, record.step, record.name) for record in records}
         self._metrics.keep(lambda record: (record.stage, record.step, record.name) not in new)
-        self._metrics.append(records)
+        self.append(records)
 
     def records(self) -> list[Record]:
         """All records, in order, but half a line at the end. Raises RunError if a line is not a record."""
         return self._metrics.records()
+
+    def readable_records(self) -> tuple[list[Record], list[str]]:
+        """As `records`, leaving out lines that are not records, and one sentence for each of these."""
+        return self._metrics.readable()
 
     def truncate_after(self, stage: str, step: int) -> None:
         """Forgets the records of `stage` of later steps than `step`, and half a line at the end.
@@ -232,6 +256,43 @@ class Run:
         """
         self._require_lock()
         self._metrics.truncate_after(stage, step)
+        if self._trackers is not None:
+            self._trackers.resume(stage, step)
+
+    # ---- trackers and timings ---------------------------------------------------------------------
+
+    @property
+    def tracked(self) -> bool:
+        """Whether `track` was called."""
+        return self._trackers is not None
+
+    def track(self, trackers: Trackers) -> None:
+        """From now on they are told what this run is told, and they are closed with it."""
+        self._trackers = trackers
+
+    def show(self, pictures: Sequence[Picture]) -> None:
+        """Tells the trackers of pictures; their files are the caller's."""
+        if self._trackers is not None:
+            self._trackers.pictures(pictures)
+
+    def note_timing(self, timing: Mapping[str, Any]) -> None:
+        """Appends one line to timings.jsonl.
+
+        Raises:
+            RunError: the run is open for reading only.
+        """
+        self._require_lock()
+        with (self.directory / "timings.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(timing), ensure_ascii=False) + "\n")
+
+    def timings(self) -> list[dict[str, Any]]:
+        """What `note_timing` was told, in order; lines that a crash cut are left out."""
+        path = self.directory / "timings.jsonl"
+        found = []
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+            with suppress(ValueError):
+                found.append(json.loads(line))
+        return [timing for timing in found if isinstance(timing, dict)]
 
     # ---- status ---------------------------------------------------------------------------------
 

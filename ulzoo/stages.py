@@ -6,6 +6,7 @@ checkpoint. `run_all` is what `ulzoo run` calls.
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -14,13 +15,15 @@ from typing import Any
 
 import jax
 
+from ulzoo.atomic import write_atomic
 from ulzoo.checkpoint import Checkpoints
 from ulzoo.data.pipeline import batches
 from ulzoo.errors import RunError, TrainingError
 from ulzoo.evaluation import TrainedEvaluation
+from ulzoo.examples import example_records
 from ulzoo.experiment import Experiment, metric_stage
 from ulzoo.hooks import MetricLog, save_checkpoints
-from ulzoo.images import grid, write_png
+from ulzoo.images import grid, side_by_side, write_png
 from ulzoo.metrics.base import Record as Measured
 from ulzoo.programs import stage1 as stage1_program
 from ulzoo.programs import stage2 as stage2_program
@@ -29,6 +32,9 @@ from ulzoo.records import Record
 from ulzoo.registry import Registry
 from ulzoo.run import Run
 from ulzoo.spec import Spec, dump_yaml, load_spec, spec_hash, uses
+from ulzoo.timing import StepClock, timed
+from ulzoo.trackers.base import Picture
+from ulzoo.trackers.opening import open_trackers
 from ulzoo.train import Hook, train
 
 COLLAPSED = 0.05
@@ -101,6 +107,8 @@ def run_all(run: Run, experiment: Experiment, *, stages: Sequence[int] = (1, 2),
     Raises:
         UlzooError: whatever stops a part; finished parts stay finished.
     """
+    if not run.tracked:
+        run.track(open_trackers(experiment.spec, run.directory))
     # Measuring and drawing share the trained modules, compiled programs and samples.
     evaluations: dict[int, TrainedEvaluation] = {}
 
@@ -115,10 +123,12 @@ def run_all(run: Run, experiment: Experiment, *, stages: Sequence[int] = (1, 2),
         stage = int(part[-1]) if part[-1].isdigit() else 2
         if part == f"stage{stage}":
             train_stage(run, experiment, stage, say)
-        elif part == f"evaluate{stage}":
-            evaluate_stage(run, experiment, evaluation(stage), say, again=True)
         else:
-            draw_grid(run, experiment.spec, evaluation(stage), say)
+            with timed(run, part):
+                if part == f"evaluate{stage}":
+                    evaluate_stage(run, experiment, evaluation(stage), say, again=True)
+                else:
+                    draw_grid(run, experiment.spec, evaluation(stage), say)
         run.mark_finished(part)
 
 
@@ -153,9 +163,11 @@ def train_stage(run: Run, experiment: Experiment, stage: int, say: Say) -> None:
             is_bound = experiment.assembly.abstract("prior").is_bound
             log = MetricLog(program.name, units, settings.log_every, run.append, progress, is_bound)
             save = save_checkpoints(checkpoints, manifest, log)
-            hooks: list[Hook] = [(1, log), (settings.checkpoint_every or settings.steps, save)]
+            clock = StepClock(settings.batch_size)
+            hooks: list[Hook] = [(1, log), (settings.checkpoint_every or settings.steps, save), (1, clock)]
             try:
-                train(program, state, stream, steps=settings.steps, hooks=hooks)
+                with timed(run, program.name, clock.facts):
+                    train(program, state, stream, steps=settings.steps, hooks=hooks)
             except TrainingError as error:
                 raise TrainingError(f"{error}\n    {_what_is_left(checkpoints)}") from error
             skipped = stream.skipped
@@ -178,19 +190,41 @@ def evaluate_stage(
     for config in experiment.spec.evaluate:
         if metric_stage(config) == stage:
             measured += config.build(experiment.assembly.data, key=None)(evaluation)
-    measured += collapse(measured, evaluation, run.records())
-    records = [Record(evaluation.step, f"stage{stage}", **record.as_dict()) for record in measured]
+    examples = show_examples(run, evaluation) if stage == 1 else []
+    warnings = collapse(measured, evaluation, run.records())
+    every = [*measured, *examples, *warnings]
+    records = [Record(evaluation.step, f"stage{stage}", **record.as_dict()) for record in every]
     (run.replace if again else run.append)(records)
+    measured += warnings
     for record in measured:
         say(describe(record))
     if evaluation.skipped:
         say(_replaced(evaluation.skipped))
-    if any(record.name.endswith("/collapsed") for record in measured):
+    if warnings:
         say(
             "WARNING: THE LATENT HAS COLLAPSED: it holds next to nothing of the image\n"
             "    raise decoder.weighting.loss_factor or bias, or warm the rate up (stage1.rate_warmup_steps)"
         )
     return measured
+
+
+def show_examples(run: Run, evaluation: TrainedEvaluation) -> list[Measured]:
+    """A few images and their reconstructions as files, and what they cost and lost as records.
+
+    None for data that cannot be drawn: neither images nor clips of 1, 3 or 4 channels.
+    """
+    shape = evaluation.assembly.data.shape
+    if len(shape) not in (3, 4) or shape[0] not in (1, 3, 4):
+        return []
+    examples = evaluation.examples()
+    run.examples.mkdir(exist_ok=True)
+    pairs = list(zip(examples.originals, examples.reconstructions, strict=True))
+    for i, (original, result) in enumerate(pairs):
+        write_png(run.examples / f"{i:03d}-original.png", original)
+        write_png(run.examples / f"{i:03d}-reconstruction.png", result)
+    sheet = grid([side_by_side(*pair) for pair in pairs], columns=4)
+    run.show([Picture(evaluation.step, "stage1", f"stage1/{examples.split}/examples", sheet)])
+    return example_records(examples, evaluation.protocol, is_bound=evaluation.is_bound)
 
 
 def collapse(
@@ -275,12 +309,24 @@ def restore(run: Run, experiment: Experiment, stage: int) -> tuple[Any, int]:
 
 def draw_grid(run: Run, spec: Spec, evaluation: TrainedEvaluation, say: Say) -> Path:
     """The spec's samples as one picture, `samples/grid.png`, with a column for each class."""
-    images, _, _ = evaluation.samples(spec.sample.count, spec.sample.seed)
+    images, labels, how = evaluation.samples(spec.sample.count, spec.sample.seed)
     columns = evaluation.assembly.data.num_classes
-    if columns is None or not 2 <= columns <= 20:
+    by_class = columns is not None and 2 <= columns <= 20
+    if columns is None or not by_class:
         columns = max(1, round(len(images) ** 0.5))
     path = run.samples / "grid.png"
-    write_png(path, grid(images, columns), enlarge=enlargement(images))
+    sheet = grid(images, columns)
+    write_png(path, sheet, enlarge=enlargement(images))
+    headings = None if labels is None or not by_class else labels[:columns].tolist()
+    facts = {
+        "images": len(images),
+        "columns": min(columns, len(images)),
+        "labels": headings,
+        "step": evaluation.step,
+        "protocol": {**evaluation.protocol, **how},
+    }
+    write_atomic(path.with_suffix(".json"), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    run.show([Picture(evaluation.step, "stage2", "stage2/samples", sheet)])
     say(f"{len(images)} samples: {path}")
     return path
 

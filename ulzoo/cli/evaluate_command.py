@@ -13,6 +13,7 @@ def run(arguments: argparse.Namespace) -> None:
     with Run.open(arguments.directory, write=True) as run:
         from ulzoo.experiment import Experiment, metric_stage
         from ulzoo.stages import evaluate_stage, evaluation_of, spec_of
+        from ulzoo.trackers.opening import open_trackers
 
         spec = spec_of(run)
         if arguments.stage == 2 and spec.stage2 is None:
@@ -29,5 +30,6 @@ def run(arguments: argparse.Namespace) -> None:
             names = " or ".join(map(str, stages))
             raise RunError(f"{run.directory}: the spec's `evaluate` names no metric of stage {names}")
         experiment = Experiment.of(spec)
+        run.track(open_trackers(spec, run.directory))
         for stage in wanted:
             evaluate_stage(run, experiment, evaluation_of(run, experiment, stage), say)

@@ -40,7 +40,9 @@ def start(
     from ulzoo.experiment import Experiment
     from ulzoo.spec.text import read_text
     from ulzoo.stages import create_run, run_all
+    from ulzoo.trackers.opening import check_trackers
 
+    check_trackers(spec)
     experiment = Experiment.of(spec)
     text = read_text(path) + "".join(f"\n# --set {override}" for override in overrides)
     with create_run(spec, out, spec_text=text) as run, resumable(run.directory, *continuation):
