@@ -31,8 +31,9 @@ def test_a_run_compiles_each_program_once():
 def test_a_run_tells_its_parts_and_numbers():
     lines = finished_run().stdout.splitlines()
     assert lines[0] == f"run directory: {finished_run().directory}"
-    assert lines[1] == "stage 1: compiling, then 40 steps of 8"
-    assert re.fullmatch(r"stage1/heldout/bits_per_pixel = .* bits/pixel  \[.*\]  \(upper bound\)", lines[2])
+    assert re.fullmatch("spec [0-9a-f]{12}", lines[1])
+    assert lines[2] == "stage 1: compiling, then 40 steps of 8"
+    assert re.fullmatch(r"stage1/heldout/bits_per_pixel = .* bits/pixel  \[.*\]  \(upper bound\)", lines[3])
     assert "stage 2: compiling, then 40 steps of 8" in lines
     assert lines[-2] == f"12 samples: {finished_run().directory / 'samples' / 'grid.png'}"
     assert re.fullmatch(r"done in \d+ s: .*", lines[-1])

@@ -20,6 +20,7 @@ from ulzoo.parallel.mesh import check_batch, make_mesh
 from ulzoo.programs.program import Program
 from ulzoo.programs.stage1 import stage1
 from ulzoo.programs.stage2 import stage2
+from ulzoo.rules import check_silence
 from ulzoo.spec import Component, Spec, problem_at
 
 
@@ -30,6 +31,7 @@ class Experiment:
     spec: Spec
     assembly: Assembly
     mesh: Mesh
+    reports: tuple[RoleReport, ...] = ()
 
     @classmethod
     def of(cls, spec: Spec) -> Experiment:
@@ -38,13 +40,12 @@ class Experiment:
         Raises:
             SpecError: roles, metrics, guidance, mesh or batch sizes that do not fit, with file and line.
         """
-        assembly, _ = check_fit(spec)
+        assembly, reports = check_fit(spec)
         try:
-            experiment = cls(
-                spec, assembly, make_mesh({str(axis): size for axis, size in spec.parallel.mesh.items()})
-            )
+            mesh = make_mesh({str(axis): size for axis, size in spec.parallel.mesh.items()})
         except InterfaceError as error:
             raise SpecError([problem_at(spec, error.path, error.text)]) from error
+        experiment = cls(spec, assembly, mesh, tuple(reports))
         stages: tuple[Callable[[], object], ...] = (lambda: experiment.program(1),)
         if spec.stage2 is not None:
             stages = (*stages, lambda: experiment.program(2))
@@ -108,6 +109,7 @@ def check_fit(spec: Spec) -> tuple[Assembly, list[RoleReport]]:
             lambda: check_metrics(spec, assembly),
             lambda: check_guidance(spec),
             lambda: check_batches(spec),
+            lambda: check_silence(spec),
         ),
     )
     if found:

@@ -68,7 +68,25 @@ def _reconstruct(parser: argparse.ArgumentParser) -> None:
 
 def _check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("specs", nargs="+", metavar="SPEC", help="YAML files")
+    parser.add_argument(
+        "--explain", action="store_true", help="the whole pipeline, and the reasons of warnings"
+    )
+    parser.add_argument("--strict", action="store_true", help="warnings are mistakes too")
     add_set(parser)
+
+
+def _show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("spec", metavar="SPEC", help="YAML file, or a run directory")
+    add_set(parser)
+
+
+def _diff(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("old", metavar="A", help="YAML file, or a run directory")
+    parser.add_argument("new", metavar="B", help="YAML file, or a run directory")
+
+
+def _schema(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--out", metavar="FILE", help="where to; by default standard output")
 
 
 def _components(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +99,10 @@ COMMANDS = {
     "evaluate": Command("measure a run's metrics", _evaluate, compiles=True),
     "sample": Command("draw samples from a run", _sample, compiles=True),
     "reconstruct": Command("put image files through a run's latent", _reconstruct, compiles=True),
-    "check": Command("check specs down to shapes; print parameters and FLOPs", _check),
+    "check": Command("check specs down to shapes; print parameters, FLOPs and warnings", _check),
+    "show": Command("print a spec with every default, and where each value comes from", _show),
+    "diff": Command("say what two specs or runs differ in, grouped by what it means", _diff),
+    "schema": Command("write a JSON Schema of everything installed, for editors", _schema),
     "components": Command("list what is installed, or describe one component", _components),
 }
 """Name → command; `ulzoo.cli.<name>_command` has its `run(arguments)`."""

@@ -1,38 +1,46 @@
-"""Specs for commands: what can be told without JAX is told before JAX is loaded, the rest right after it."""
+"""Specs for commands: what can be told without JAX is told before JAX is loaded."""
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ulzoo.errors import SpecError
+from ulzoo.errors import RunError
 
 if TYPE_CHECKING:
     from ulzoo.spec import Spec
 
 
 def load_checked(path: str, overrides: list[str]) -> Spec:
-    """The spec in a file.
+    """The spec in a file, every component checked by its own class.
 
-    Mistakes of structure and unknown names are printed at once. They do not keep the components from being
-    looked at: their mistakes come after, so that one call shows all of them.
+    All its mistakes are found on a reading without JAX; only what has none is read again to be built.
 
     Raises:
-        SpecError: with the problems that were not printed yet, perhaps none.
+        SpecError: with every problem, sorted by place.
     """
+    from ulzoo.declarations import load_declared
     from ulzoo.registry import Registry
-    from ulzoo.spec import check_structure, load_spec
+    from ulzoo.rules import check_silence
+    from ulzoo.spec import load_spec
 
     registry = Registry.discover()
-    try:
-        check_structure(path, overrides, registry)
-    except SpecError as first:
-        print(first, file=sys.stderr, flush=True)
-        told = set(map(str, first.problems))
-        try:
-            load_spec(path, overrides, registry)
-        except SpecError as second:
-            more = [problem for problem in second.problems if str(problem) not in told]
-            raise SpecError(more) from None
-        raise SpecError([]) from None
+    check_silence(load_declared(path, overrides, registry))
     return load_spec(path, overrides, registry)
+
+
+def load_for_reading(path: str, overrides: list[str]) -> Spec:
+    """The spec in a file, or the one that a run was started with; for reading, without JAX.
+
+    Raises:
+        SpecError: with every problem, sorted by place.
+        RunError: a directory that is no run.
+    """
+    from ulzoo.declarations import load_declared
+
+    if Path(path).is_dir():
+        resolved = Path(path) / "resolved.yaml"
+        if not resolved.is_file():
+            raise RunError(f"{path}: neither a spec nor a run directory: it has no resolved.yaml")
+        path = str(resolved)
+    return load_declared(path, overrides)

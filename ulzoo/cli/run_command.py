@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ulzoo.cli.interruption import resumable
 from ulzoo.cli.loading import load_checked
+from ulzoo.cli.reporting import warn
 from ulzoo.errors import RunError
 from ulzoo.run import Run
 
@@ -38,15 +39,19 @@ def start(
         Run.refuse_taken(out)
     spec = load_checked(path, overrides)
     from ulzoo.experiment import Experiment
+    from ulzoo.explanation import spec_warnings
+    from ulzoo.spec import spec_hash
     from ulzoo.spec.text import read_text
     from ulzoo.stages import create_run, run_all
     from ulzoo.trackers.opening import check_trackers
 
     check_trackers(spec)
     experiment = Experiment.of(spec)
+    warn(spec_warnings(spec, experiment.assembly, experiment.reports))
     text = read_text(path) + "".join(f"\n# --set {override}" for override in overrides)
     with create_run(spec, out, spec_text=text) as run, resumable(run.directory, *continuation):
         say(f"run directory: {run.directory}")
+        say(f"spec {spec_hash(spec)[:12]}")
         run_all(run, experiment, stages=stages, say=say)
         return run.directory
 

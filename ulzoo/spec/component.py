@@ -38,11 +38,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, ValidationInfo
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema, to_json
 
 from ulzoo.errors import RegistryError
 from ulzoo.spec.effect import Effect
+
+KIND_KEY = "x-component"
+"""Stands in a model's JSON schema for whatever components of a kind are installed; its value is the kind."""
 
 
 class SpecModel(BaseModel):
@@ -104,6 +115,11 @@ class ComponentOf:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_plain_validator_function(self._resolve)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {KIND_KEY: self.kind}
 
     def _resolve(self, value: Any, info: ValidationInfo) -> Component:
         if isinstance(value, Component):

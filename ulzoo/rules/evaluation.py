@@ -1,0 +1,46 @@
+"""Rules about what is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ulzoo.rules.rule import Facts, Finding, number
+
+FEWEST_IMAGES = 100
+"""Half the width of a 95 % interval is then a fifth of the standard deviation."""
+
+SAMPLES_PER_COMPONENT = 10
+"""A covariance of n samples in d dimensions is off by about √(d/n), here a third."""
+
+
+def held_out(facts: Facts) -> Iterator[Finding]:
+    """Nothing measured on held-out data.
+
+    Numbers on training images say nothing about others, and a run that measures nothing cannot be compared.
+
+    Do: put a metric with `split: heldout` under `evaluate`, such as `ulzoo.bits_per_pixel.v1` and
+    `ulzoo.psnr.v1`.
+
+    Source: practice.
+    """
+    if all(getattr(metric, "split", "heldout") != "heldout" for metric in facts.spec.evaluate):
+        what = "metrics look at training data only" if facts.spec.evaluate else "nothing is measured"
+        yield Finding("evaluate", f"{what}; add one with split: heldout")
+
+
+def few_samples(facts: Facts) -> Iterator[Finding]:
+    """Metric on few images.
+
+    A Fréchet distance of few samples is biased upwards, about as one over their number, and has to fit a
+    covariance of its components; any mean over less than a hundred images is mostly chance.
+
+    Do: raise the metric's `count` to a thousand, and to ten times its `components`.
+
+    Source: practice; Fréchet distances of small samples: Chong & Forsyth 1911.07023.
+    """
+    for i, metric in enumerate(facts.spec.evaluate):
+        count, components = number(metric, "count"), number(metric, "components")
+        fewest = max(FEWEST_IMAGES, SAMPLES_PER_COMPONENT * (components or 0))
+        if count is not None and count < fewest:
+            text = f"{count:g} images are few for {metric.type}; take {fewest:g} or more"
+            yield Finding(f"evaluate.{i}.count", text)
