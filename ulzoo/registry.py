@@ -143,6 +143,21 @@ class Registry:
         chosen = (entry for entry in self._entries if kind in (None, entry.kind))
         return tuple(sorted(chosen, key=lambda entry: (KINDS.index(entry.kind), entry.name, entry.origin)))
 
+    def kinds_of(self, name: str) -> tuple[str, ...]:
+        """The kinds that have a component of this name, which may be written `distribution::name`.
+
+        Raises:
+            RegistryError: none has.
+        """
+        distribution, _, short = name.rpartition("::")
+        entries = [entry for entry in self.entries() if distribution in ("", entry.distribution)]
+        kinds = tuple(dict.fromkeys(entry.kind for entry in entries if entry.name == short))
+        if not kinds:
+            near = difflib.get_close_matches(short, sorted({entry.name for entry in entries}), 1, 0.6)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise RegistryError(f"no component named {name!r}{hint}\n    list them with: ulzoo components")
+        return kinds
+
     def find(self, kind: str, name: str) -> Entry:
         """The entry of a name, which may be written `distribution::name`; imports nothing.
 

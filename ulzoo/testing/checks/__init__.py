@@ -1,0 +1,1 @@
+"""The checks: functions of a case that raise `Mismatch`, one promise each."""
