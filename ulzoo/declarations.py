@@ -39,6 +39,9 @@ REAL = {
     "ulzoo",
 }
 
+LEFT_OUT = {"jax", "numpy", "jaxtyping", "equinox", "optax", "torch"}
+"""Where one of these is loaded already, stand-ins are not used."""
+
 
 class Declarations:
     """What `ComponentOf` asks of a registry, answered without JAX where possible.
@@ -86,8 +89,9 @@ class StandInUsed(Exception):
 
 def _declared(entry: Entry) -> type[Component] | None:
     """The class of an entry, None if it cannot be had in this way."""
-    if "jax" in sys.modules:
-        return None  # nothing would be saved
+    if not LEFT_OUT.isdisjoint(sys.modules):
+        # Little would be saved, and the real one, meeting a stand-in for another, would keep it.
+        return None
     module, _, attributes = entry.target.partition(":")
     try:
         with _stand_ins(module.partition(".")[0]):

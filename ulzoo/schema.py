@@ -90,7 +90,6 @@ def _kind(kind: str, chosen: dict[Entry, str], definitions: dict[str, Any]) -> d
     types: list[dict[str, Any]] = [*options, *([{"pattern": f"^({'|'.join(full)})$"}] if full else [])]
     return {
         "type": "object",
-        "description": f"A component of kind {kind}: `type` and its fields.",
         "required": ["type"],
         "properties": {"type": {"description": f"Name of a component of kind {kind}.", "anyOf": types}},
         "allOf": rules,
