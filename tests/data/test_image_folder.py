@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import PurePosixPath
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from ulzoo.data.decode import read_picture
 from ulzoo.data.image_folder import ImageFolderConfig
 from ulzoo.data.listing import find_pictures, is_held_out
 from ulzoo.data.pipeline import batches, eval_batches
@@ -287,3 +289,24 @@ def test_configs_load_neither_numpy_nor_jax():
         "assert not {'jax', 'numpy', 'grain', 'PIL'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("resize", ["box", "lanczos"])
+def test_a_file_alone_is_read_as_the_dataset_reads_it(root, resize):
+    noise = np.random.default_rng(0).integers(0, 256, (13, 9, 3), dtype=np.uint8)
+    path = root / "ant" / "new.png"
+    Image.fromarray(noise).save(path)
+    for split in ("train", "heldout"):
+        source = config(root, resize=resize).open(split)
+        of_dataset = [record["image"] for record in read(source)]
+        alone = read_picture(path, (4, 4), channels=3, resize=resize)
+        if any((image == alone).all() for image in of_dataset):
+            return
+    pytest.fail("neither split holds the picture as it was read alone")
+
+
+def test_a_file_alone_that_is_no_picture_is_named(tmp_path):
+    (tmp_path / "text.jpg").write_bytes(b"hello")
+    for name in ("text.jpg", "missing.png", "."):
+        with pytest.raises(DataError, match=re.escape(str(tmp_path / name))):
+            read_picture(tmp_path / name, (4, 4), channels=3)

@@ -21,24 +21,31 @@ def run(arguments: argparse.Namespace) -> None:
         import jax
         import numpy as np
 
+        from ulzoo.data.decode import read_picture
         from ulzoo.experiment import Experiment
-        from ulzoo.images import read_image, side_by_side, write_png
+        from ulzoo.images import side_by_side, write_png
         from ulzoo.interfaces import SamplerIO
         from ulzoo.metrics.psnr import mean_squared_errors, psnr
         from ulzoo.programs.measure import keys_for, rates, reconstruct
-        from ulzoo.stages import enlargement, evaluation_of, spec_of
+        from ulzoo.showing import enlargement
+        from ulzoo.stages import evaluation_of, spec_of
 
         spec = spec_of(run)
         shape = cast(Dataset, spec.data).io().shape
-        if len(shape) != 3 or shape[0] not in (1, 3, 4):
+        if len(shape) != 3 or shape[0] not in (1, 3):
             raise RunError(
-                f"{run.directory}: this run's data has the shape {shape}; only images, (1, 3 or 4 channels,"
+                f"{run.directory}: this run's data has the shape {shape}; only images, (1 or 3 channels,"
                 " height, width), are reconstructed from files"
             )
         channels, *size = shape
         files = [Path(name) for name in arguments.files]
         # All are read before the model is: a bad file name should not cost a minute.
-        originals = np.stack([read_image(file, channels=channels, size=(size[0], size[1])) for file in files])
+        # The filter of the data, where it has one: the model is shown what training showed it.
+        resize = getattr(spec.data, "resize", "bicubic")
+        height_width = (size[0], size[1])
+        originals = np.stack(
+            [read_picture(file, height_width, channels=channels, resize=resize) for file in files]
+        )
         folder = empty_folder(arguments.out, run.directory / "reconstructions")
         evaluation = evaluation_of(run, Experiment.of(spec), 1)
         sampler = spec.sample.decoder_sampler.build(SamplerIO(), key=None)

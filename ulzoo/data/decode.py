@@ -11,10 +11,13 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from PIL import Image
+
+from ulzoo.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS = 89_478_485  # Pillow's own bound: a quarter of a GiB of 24-bit pixels; more is taken for a bomb
@@ -80,6 +83,27 @@ def decode(
     picture = picture.resize((size[1], size[0]), _FILTERS[resize], box=box)
     pixels = np.asarray(picture, dtype=np.uint8)
     return pixels.reshape(*size, channels)
+
+
+def read_picture(
+    path: Path, size: tuple[int, int], *, channels: int, resize: Filter = "bicubic"
+) -> np.ndarray:
+    """One file as a dataset of pictures would give it for evaluation: decoded, its centre resized.
+
+    Returns:
+        uint8 (h, w, channels).
+
+    Raises:
+        DataError: the file is missing, cannot be read, or is no sound picture; names it.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    try:
+        return decode(data, size, channels=channels, resize=resize)
+    except CorruptImage as error:
+        raise DataError(f"{str(path)!r} is damaged, or no JPEG, PNG or WebP picture ({error})") from error
 
 
 def crop_box(
