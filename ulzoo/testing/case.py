@@ -15,6 +15,7 @@ import numpy as np
 from ulzoo.programs.state import is_array
 from ulzoo.registry import Registry
 from ulzoo.spec.component import Component
+from ulzoo.testing.trees import named
 
 Tree = Any
 Shapes = Any
@@ -83,6 +84,16 @@ class ModuleCase(Case):
     @cached_property
     def abstract(self) -> Any:
         return self.abstract_build()
+
+    def leaves(self) -> list[tuple[str, Any]]:
+        """Leaves of the module by name, as `build` gives them when it is traced."""
+        found: list[tuple[str, Any]] = []
+
+        def build(key: Any) -> None:
+            found.extend(named(self.build(key)))
+
+        eqx.filter_eval_shape(build, jax.random.key(0))
+        return found
 
     @cached_property
     def built(self) -> tuple[Any, Any, Any]:

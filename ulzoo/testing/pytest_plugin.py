@@ -39,7 +39,7 @@ def _two_devices() -> None:
     import jax
 
     try:
-        if jax.config.read("jax_num_cpu_devices") < 2:
+        if jax.config.jax_num_cpu_devices < 2:  # type: ignore[attr-defined]
             jax.config.update("jax_num_cpu_devices", 2)
     except RuntimeError:
         # Something has used JAX already; its devices stay as they are, and one device checks no sharding.

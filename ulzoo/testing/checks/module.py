@@ -16,8 +16,7 @@ def contract(case: ModuleCase) -> None:
     module = case.built[0]
     wanted = case.subject.contract.__name__
     require(isinstance(module, case.subject.contract), f"an ulzoo.interfaces.{wanted}", type(module).__name__)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(module):
-        name = jax.tree_util.keystr(path, simple=True, separator=".")
+    for name, leaf in case.leaves():
         numbers = isinstance(leaf, np.ndarray | np.generic | bool | int | float | complex)
         got = f"{name} of type {type(leaf).__name__}"
         require(not numbers, "numbers to be JAX arrays or static fields (eqx.field(static=True))", got)
