@@ -35,7 +35,11 @@ ALLOWED = {
 }
 # Rooms below the programs may not know anyone above them, whatever else they do.
 ABOVE = {"train", "stages", "cli", "hooks", "evaluation", "run"}
-OUTERMOST = {"__init__", "cli", "stages", "__main__", "hooks", "evaluation", "train", "run", "metrics"}
+OUTERMOST = {"__init__", "cli", "stages", "__main__", "hooks", "evaluation", "train", "run", "metrics"} | {
+    "showing",
+    "timing",
+    "report",
+}
 ONLY = {"entrypoints": {"registry.py"}, "orbax": {"checkpoint.py"}}
 NEVER = {"pickle", "cloudpickle", "dill", "plugins"}
 

@@ -6,24 +6,20 @@ checkpoint. `run_all` is what `ulzoo run` calls.
 
 from __future__ import annotations
 
-import json
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from ulzoo.atomic import write_atomic
 from ulzoo.checkpoint import Checkpoints
 from ulzoo.data.pipeline import batches
 from ulzoo.errors import RunError, TrainingError
 from ulzoo.evaluation import TrainedEvaluation
-from ulzoo.examples import example_records
 from ulzoo.experiment import Experiment, metric_stage
 from ulzoo.hooks import MetricLog, save_checkpoints
-from ulzoo.images import grid, side_by_side, write_png
 from ulzoo.metrics.base import Record as Measured
 from ulzoo.programs import stage1 as stage1_program
 from ulzoo.programs import stage2 as stage2_program
@@ -31,17 +27,14 @@ from ulzoo.progress import Progress
 from ulzoo.records import Record
 from ulzoo.registry import Registry
 from ulzoo.run import Run
+from ulzoo.showing import Say, draw_grid, report_on, show_examples
 from ulzoo.spec import Spec, dump_yaml, load_spec, spec_hash, uses
 from ulzoo.timing import StepClock, timed
-from ulzoo.trackers.base import Picture
 from ulzoo.trackers.opening import open_trackers
 from ulzoo.train import Hook, train
 
 COLLAPSED = 0.05
 """Bits per latent dimension under which a latent holds next to nothing (the paper's runs: 0.3 to 1)."""
-
-Say = Callable[[str], None]
-"""Receives a line of text for the user."""
 
 
 def create_run(spec: Spec, out: str | Path | None = None, *, spec_text: str | None = None) -> Run:
@@ -130,6 +123,7 @@ def run_all(run: Run, experiment: Experiment, *, stages: Sequence[int] = (1, 2),
                 else:
                     draw_grid(run, experiment.spec, evaluation(stage), say)
         run.mark_finished(part)
+    report_on(run, say)
 
 
 def train_stage(run: Run, experiment: Experiment, stage: int, say: Say) -> None:
@@ -206,25 +200,6 @@ def evaluate_stage(
             "    raise decoder.weighting.loss_factor or bias, or warm the rate up (stage1.rate_warmup_steps)"
         )
     return measured
-
-
-def show_examples(run: Run, evaluation: TrainedEvaluation) -> list[Measured]:
-    """A few images and their reconstructions as files, and what they cost and lost as records.
-
-    None for data that cannot be drawn: neither images nor clips of 1, 3 or 4 channels.
-    """
-    shape = evaluation.assembly.data.shape
-    if len(shape) not in (3, 4) or shape[0] not in (1, 3, 4):
-        return []
-    examples = evaluation.examples()
-    run.examples.mkdir(exist_ok=True)
-    pairs = list(zip(examples.originals, examples.reconstructions, strict=True))
-    for i, (original, result) in enumerate(pairs):
-        write_png(run.examples / f"{i:03d}-original.png", original)
-        write_png(run.examples / f"{i:03d}-reconstruction.png", result)
-    sheet = grid([side_by_side(*pair) for pair in pairs], columns=4)
-    run.show([Picture(evaluation.step, "stage1", f"stage1/{examples.split}/examples", sheet)])
-    return example_records(examples, evaluation.protocol, is_bound=evaluation.is_bound)
 
 
 def collapse(
@@ -305,35 +280,6 @@ def restore(run: Run, experiment: Experiment, stage: int) -> tuple[Any, int]:
             checkpoints.restore_part(step, part, getattr(abstract, part), expect) for part in ("ema", "knobs")
         )
     return program.join(ema, knobs), step
-
-
-def draw_grid(run: Run, spec: Spec, evaluation: TrainedEvaluation, say: Say) -> Path:
-    """The spec's samples as one picture, `samples/grid.png`, with a column for each class."""
-    images, labels, how = evaluation.samples(spec.sample.count, spec.sample.seed)
-    columns = evaluation.assembly.data.num_classes
-    by_class = columns is not None and 2 <= columns <= 20
-    if columns is None or not by_class:
-        columns = max(1, round(len(images) ** 0.5))
-    path = run.samples / "grid.png"
-    sheet = grid(images, columns)
-    write_png(path, sheet, enlarge=enlargement(images))
-    headings = None if labels is None or not by_class else labels[:columns].tolist()
-    facts = {
-        "images": len(images),
-        "columns": min(columns, len(images)),
-        "labels": headings,
-        "step": evaluation.step,
-        "protocol": {**evaluation.protocol, **how},
-    }
-    write_atomic(path.with_suffix(".json"), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
-    run.show([Picture(evaluation.step, "stage2", "stage2/samples", sheet)])
-    say(f"{len(images)} samples: {path}")
-    return path
-
-
-def enlargement(images: Any) -> int:
-    """How many screen pixels an image's pixel gets: small images are enlarged, to about 64."""
-    return max(1, round(64 / images.shape[-2]))
 
 
 def describe(record: Measured) -> str:

@@ -66,6 +66,15 @@ def _reconstruct(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", help="by default a new folder under RUN/reconstructions")
 
 
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "directories", nargs="+", metavar="RUN", help="a run directory; several are shown beside each other"
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="by default RUN/report.html, for several runs comparison.html"
+    )
+
+
 def _check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("specs", nargs="+", metavar="SPEC", help="YAML files")
     parser.add_argument(
@@ -99,6 +108,7 @@ COMMANDS = {
     "evaluate": Command("measure a run's metrics", _evaluate, compiles=True),
     "sample": Command("draw samples from a run", _sample, compiles=True),
     "reconstruct": Command("put image files through a run's latent", _reconstruct, compiles=True),
+    "report": Command("write a page on a run, or on several beside each other", _report),
     "check": Command("check specs down to shapes; print parameters, FLOPs and warnings", _check),
     "show": Command("print a spec with every default, and where each value comes from", _show),
     "diff": Command("say what two specs or runs differ in, grouped by what it means", _diff),

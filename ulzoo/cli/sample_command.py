@@ -25,7 +25,8 @@ def run(arguments: argparse.Namespace) -> None:
 
         from ulzoo.experiment import Experiment
         from ulzoo.images import grid, write_png
-        from ulzoo.stages import enlargement, evaluation_of
+        from ulzoo.showing import enlargement
+        from ulzoo.stages import evaluation_of
 
         experiment = Experiment.of(spec)
         classes = experiment.assembly.data.num_classes

@@ -1,0 +1,87 @@
+"""What a run shows of itself: samples, reconstructions, and the report of all of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ulzoo.atomic import write_atomic
+from ulzoo.errors import RunError
+from ulzoo.evaluation import TrainedEvaluation
+from ulzoo.examples import example_records
+from ulzoo.images import grid, side_by_side, write_png
+from ulzoo.metrics.base import Record
+from ulzoo.report import EXTRA, missing_packages, write_report
+from ulzoo.run import Run
+from ulzoo.spec import Spec
+from ulzoo.trackers.base import Picture
+
+GAP = 2
+"""Pixels between samples in a grid, before they are enlarged."""
+
+Say = Callable[[str], None]
+"""Receives a line of text for the user."""
+
+
+def show_examples(run: Run, evaluation: TrainedEvaluation) -> list[Record]:
+    """A few images and their reconstructions as files, and what they cost and lost as records.
+
+    None for data that cannot be drawn: neither images nor clips of 1, 3 or 4 channels.
+    """
+    shape = evaluation.assembly.data.shape
+    if len(shape) not in (3, 4) or shape[0] not in (1, 3, 4):
+        return []
+    examples = evaluation.examples()
+    run.examples.mkdir(exist_ok=True)
+    pairs = list(zip(examples.originals, examples.reconstructions, strict=True))
+    for i, (original, result) in enumerate(pairs):
+        write_png(run.examples / f"{i:03d}-original.png", original)
+        write_png(run.examples / f"{i:03d}-reconstruction.png", result)
+    sheet = grid([side_by_side(*pair) for pair in pairs], columns=4)
+    run.show([Picture(evaluation.step, "stage1", f"stage1/{examples.split}/examples", sheet)])
+    return example_records(examples, evaluation.protocol, is_bound=evaluation.is_bound)
+
+
+def draw_grid(run: Run, spec: Spec, evaluation: TrainedEvaluation, say: Say) -> Path:
+    """The spec's samples as one picture, `samples/grid.png`, with a column for each class."""
+    images, labels, how = evaluation.samples(spec.sample.count, spec.sample.seed)
+    columns = evaluation.assembly.data.num_classes
+    by_class = columns is not None and 2 <= columns <= 20
+    if columns is None or not by_class:
+        columns = max(1, round(len(images) ** 0.5))
+    path = run.samples / "grid.png"
+    sheet = grid(images, columns, gap=GAP)
+    larger = enlargement(images)
+    write_png(path, sheet, enlarge=larger)
+    headings = None if labels is None or not by_class else labels[:columns].tolist()
+    facts = {
+        "images": len(images),
+        "columns": min(columns, len(images)),
+        "labels": headings,
+        "rows": -(-len(images) // columns),
+        "gap": GAP * larger,
+        "step": evaluation.step,
+        "protocol": {**evaluation.protocol, **how},
+    }
+    write_atomic(path.with_suffix(".json"), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    run.show([Picture(evaluation.step, "stage2", "stage2/samples", sheet)])
+    say(f"{len(images)} samples: {path}")
+    return path
+
+
+def enlargement(images: Any) -> int:
+    """How many screen pixels an image's pixel gets: small images are enlarged, to about 64."""
+    return max(1, round(64 / images.shape[-2]))
+
+
+def report_on(run: Run, say: Say) -> None:
+    """Writes the run's `report.html`; a page that cannot be written is told, and ends nothing."""
+    if missing_packages():
+        say(f"no report: it needs {EXTRA}; then: ulzoo report {run.directory}")
+        return
+    try:
+        say(f"report: {write_report(run.directory)}")
+    except RunError as error:
+        say(f"no report: {error}")
