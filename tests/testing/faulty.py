@@ -97,7 +97,7 @@ class NotAnEncoder(eqx.Module):
 encoder("contract", "expected an ulzoo.interfaces.AbstractEncoder, got NotAnEncoder", NotAnEncoder)
 
 
-@fault("encoder", "contract", "expected numbers to be JAX arrays or static fields")
+@fault("encoder", "contract", "expected its arrays to be JAX arrays: no others are trained, placed and saved, got weight of NumPy's")
 class NumpyWeight(ScaleConfig):
     """Its weight is no JAX array, so no checkpoint would hold it."""
 

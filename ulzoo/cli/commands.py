@@ -100,6 +100,16 @@ def _schema(parser: argparse.ArgumentParser) -> None:
 
 def _components(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="describe this one, such as ulzoo.vit.v1")
+    parser.add_argument(
+        "--load", action="store_true", help="import them all, to see also those that break only then"
+    )
+
+
+def _plugin(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("new",), help="write the skeleton of a distribution")
+    parser.add_argument("name", metavar="NAME", help="of the component, such as acme.patches.v1")
+    parser.add_argument("directory", metavar="DIR", help="folder to make")
+    parser.add_argument("--kind", required=True, metavar="KIND", help="such as encoder, network or dataset")
 
 
 COMMANDS = {
@@ -114,5 +124,6 @@ COMMANDS = {
     "diff": Command("say what two specs or runs differ in, grouped by what it means", _diff),
     "schema": Command("write a JSON Schema of everything installed, for editors", _schema),
     "components": Command("list what is installed, or describe one component", _components),
+    "plugin": Command("write a distribution with a component of your own, to be changed", _plugin),
 }
 """Name → command; `ulzoo.cli.<name>_command` has its `run(arguments)`."""

@@ -17,9 +17,9 @@ def contract(case: ModuleCase) -> None:
     wanted = case.subject.contract.__name__
     require(isinstance(module, case.subject.contract), f"an ulzoo.interfaces.{wanted}", type(module).__name__)
     for name, leaf in case.leaves():
-        numbers = isinstance(leaf, np.ndarray | np.generic | bool | int | float | complex)
-        got = f"{name} of type {type(leaf).__name__}"
-        require(not numbers, "numbers to be JAX arrays or static fields (eqx.field(static=True))", got)
+        foreign = isinstance(leaf, np.ndarray | np.generic)
+        got = f"{name} of NumPy's {type(leaf).__name__}"
+        require(not foreign, "its arrays to be JAX arrays: no others are trained, placed and saved", got)
 
 
 def shapes(case: ModuleCase) -> None:
