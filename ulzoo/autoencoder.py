@@ -55,7 +55,9 @@ class Autoencoder(eqx.Module):
         if self.noise == "fixed":
             return output, None
         mean, log_variance = jnp.split(output, 2)
-        return mean, log_variance
+        # Relative to the fixed noise, about e^(−λ): a fresh encoder, whose outputs are near 0, then starts
+        # at that level and not at a variance of 1, from which a latent easily collapses.
+        return mean, log_variance - self.log_snr
 
     def encode(self, x: Float[Array, "c *space"]) -> Float[Array, "k *latent"]:
         """z_clean, without noise and without dropout: what stage 2 learns to generate."""

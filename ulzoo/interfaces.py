@@ -173,7 +173,8 @@ class AbstractEncoder(eqx.Module):
     def __call__(
         self, x: Float[Array, "c *space"], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "m *latent"]:
-        """z_clean, or its mean and log-variance stacked on channels (`EncoderIO.moments` 2).
+        """z_clean, or (`EncoderIO.moments` 2) its mean, and its log-variance relative to the fixed noise's
+        (plus λ_z(0)), stacked on channels.
 
         Args:
             x: one example in [−1, 1].

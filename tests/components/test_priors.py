@@ -153,7 +153,8 @@ def rates(autoencoder, x):
 
 
 def learned(prior):
-    encoder = LinearEncoder(jnp.asarray(A), jnp.asarray(LOG_VARIANCE))
+    # Encoders give the log-variance relative to the fixed noise's.
+    encoder = LinearEncoder(jnp.asarray(A), jnp.asarray(LOG_VARIANCE + LOG_SNR))
     return Autoencoder(encoder, prior, None, LOG_SNR, "learned")
 
 
@@ -186,6 +187,13 @@ def test_vanishing_learned_noise_is_fixed_noise():
     silent = Autoencoder(LinearEncoder(jnp.asarray(A), jnp.asarray(-80.0)), prior, None, LOG_SNR, "learned")
     # Noise of e^−40 is below float32's resolution of the mean.
     np.testing.assert_array_equal(fixed.map, silent.rate(x, t, key=key).map)
+
+
+def test_learned_noise_starts_at_the_fixed_noise():
+    """A fresh encoder's outputs are near 0: the variance is then e^(−λ), as that of fixed noise at high λ."""
+    fresh = Autoencoder(LinearEncoder(jnp.asarray(A), jnp.asarray(0.0)), None, None, LOG_SNR, "learned")
+    _, log_variance = fresh.moments(jnp.ones(SHAPE))
+    np.testing.assert_array_equal(log_variance, np.full(SHAPE, -LOG_SNR, np.float32))
 
 
 def test_the_normal_kl_beside_the_rate_reaches_the_encoder_behind_a_stopped_gradient():
