@@ -126,6 +126,13 @@ class _StandIn:
     def __getitem__(self, item: Any) -> Any:
         return self._again()
 
+    def __iter__(self) -> Iterator[Any]:
+        # Subscription alone would make it a sequence without end.
+        raise StandInUsed
+
+    def __contains__(self, item: Any) -> bool:
+        raise StandInUsed
+
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
         self._again()
         return (type("Base", (_Base,), {}),)
@@ -144,6 +151,9 @@ class _Base:
 
     def __init_subclass__(cls, **options: Any) -> None:
         pass
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        raise StandInUsed
 
 
 def _binary(self: _StandIn, other: Any) -> Any:

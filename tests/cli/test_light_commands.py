@@ -1,10 +1,13 @@
-"""Commands that must be quick load no JAX, and mistakes of structure are told before JAX is loaded."""
+"""Commands that must be quick load no JAX, and mistakes are told before JAX is loaded."""
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from small_run import SPEC, write_spec
+
+ROOT = Path(__file__).parents[2]
 
 HEAVY = "{'jax', 'jaxlib', 'numpy', 'equinox', 'optax', 'grain', 'orbax'}"
 
@@ -40,7 +43,7 @@ sys.exit(main(sys.argv[1:]))
 
 def python(program, *arguments):
     command = [sys.executable, "-c", program, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=ROOT)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,11 @@ def python(program, *arguments):
         (["run", "--help"], 0, "--resume DIR"),
         (["--version"], 0, "ulzoo "),
         (["components"], 0, "ulzoo.diffusion_prior.v1"),
+        (["schema"], 0, '"ulzoo.diffusion_prior.v1"'),
+        (["show", "specs/digits.yaml"], 0, "# specs/digits.yaml:14:1"),
+        (["diff", "specs/digits.yaml", "specs/imagenet512/ul-small.yaml"], 0, "two experiments"),
+        (["show", "specs/digits.yaml", "--set", "encoder.chanels=1"], 2, "did you mean 'channels'?"),
+        (["check", "specs/digits.yaml", "--set", "silence={UL099: x}"], 2, "no rule has the code 'UL099'"),
         (["run", "no-such.yaml"], 2, "no-such.yaml"),
         (["check", "no-such.yaml"], 2, "no-such.yaml"),
         (["run", "--resume", "no-such-run"], 2, "no-such-run: no such run directory"),
@@ -63,16 +71,21 @@ def test_no_jax(arguments, status, shows):
     assert "Traceback" not in done.stderr
 
 
-def test_structure_comes_first_and_the_rest_in_the_same_call(tmp_path):
+def test_all_mistakes_are_one_list_sorted_by_place_and_told_before_jax(tmp_path):
     text = SPEC.replace("steps: 40, batch_size", "stps: 40, batch_size", 1).replace(
         "width: 8,", "wdth: 8,", 1
     )
     path = write_spec(tmp_path, text.replace("ulzoo.normal_prior.v1", "ulzoo.norml_prior.v1"))
     done = python(FIRST_WORDS, "check", path)
     assert done.returncode == 2
-    first, _, rest = done.stderr.partition("[JAX True]")
-    assert first.startswith("[JAX False]")
-    assert "stage1.stps: unknown field; did you mean 'steps'?" in first
-    assert "did you mean 'ulzoo.normal_prior.v1'" in first
-    assert "decoder.network.wdth: unknown field; did you mean 'width'?" in rest
-    assert "stage1.stps" not in rest
+    assert "[JAX True]" not in done.stderr
+    told = [
+        line for line in done.stderr.removeprefix("[JAX False] ").splitlines() if line.startswith(str(path))
+    ]
+    assert [line.split(": ", 1)[1].partition(" (")[0] for line in told] == [
+        "prior.type: no prior named 'ulzoo.norml_prior.v1'; did you mean 'ulzoo.normal_prior.v1'",
+        "decoder.network.width: missing",
+        "decoder.network.wdth: unknown field; did you mean 'width'?",
+        "stage1.steps: missing",
+        "stage1.stps: unknown field; did you mean 'steps'?",
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator
 
 from ulzoo.spec.component import Component, ComponentOf, SpecModel, default_component
 from ulzoo.spec.effect import Effect
@@ -122,6 +122,12 @@ class Parallel(SpecModel):
         return value
 
 
+def _reason(value: str) -> str:
+    if not value.strip():
+        raise ValueError(f"needs a reason, got {value!r}")
+    return value
+
+
 class Spec(SpecModel):
     """A whole experiment. Made by `load_spec` from YAML, or in Python from the same classes.
 
@@ -179,18 +185,10 @@ class Spec(SpecModel):
     parallel: Annotated[Parallel, Effect.PERFORMANCE] = Field(default={}, validate_default=True)
     """Layout over devices."""
 
-    silence: Annotated[dict[str, str], Effect.NOTHING] = {}
+    silence: Annotated[dict[str, Annotated[str, AfterValidator(_reason)]], Effect.NOTHING] = {}
     """Warnings that are known and meant: code, such as UL003, to the reason why."""
 
     _source: Document = PrivateAttr(default_factory=lambda: Document(None))
-
-    @field_validator("silence")
-    @classmethod
-    def _reasons(cls, value: dict[str, str]) -> dict[str, str]:
-        for code, reason in value.items():
-            if not reason.strip():
-                raise ValueError(f"{code} needs a reason, got {reason!r}")
-        return value
 
     @field_validator("name")
     @classmethod
