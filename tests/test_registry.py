@@ -306,14 +306,18 @@ def test_component_page_shows_fields_bounds_defaults_and_descriptions(folder):
         "  rate: number, ≥ 0, ≤ 1 = 0.1\n"
         "      Dropout rate.\n"
         "\n"
-        "  wide: true/false = false"
+        "  wide: true/false = false\n"
+        "\n"
+        "  example:\n"
+        "      encoder: {type: acme.conv.v2}"
     )
     page = component_page(registry, "acme.prior.v1")
     assert "  network: network component (required)" in page
     assert "  schedule: schedule component = {type: acme.linear.v1, low: -8.0}" in page
     assert "  extra: network component or null = null" in page
     assert "  conditioners: list of (network component) = []" in page
-    assert component_page(registry, "acme.base.v1").endswith("  no fields")
+    assert "example" not in page, "its network is required, and it gives no example"
+    assert "  no fields\n\n  example:" in component_page(registry, "acme.base.v1")
 
 
 def test_component_page_of_an_unknown_name(folder):
@@ -329,3 +333,60 @@ def test_an_empty_path_has_no_components(folder):
     for kind in KINDS:
         with pytest.raises(RegistryError, match="installed: none"):
             registry.find(kind, "acme.vit.v1")
+
+
+OLD = """
+from typing import ClassVar, Literal
+from pydantic import Field
+from ulzoo.spec import Component
+
+class Old(Component):
+    '''Superseded.'''
+    type: Literal["acme.vit.v1"] = "acme.vit.v1"
+    replaced_by: ClassVar[str | None] = "acme.vit.v2"
+    def build(self, io, *, key): return None
+
+class New(Component):
+    '''A network with a wide example.'''
+    type: Literal["acme.vit.v2"] = "acme.vit.v2"
+    example: ClassVar = {"width": 8, "levels": [{"type": "acme.long-name-of-a-level.v1", "width": 123456789}]}
+    width: int = Field(gt=0)
+    levels: tuple[dict, ...]
+    def build(self, io, *, key): return None
+"""
+
+
+def test_a_replaced_component_says_by_what_with_and_without_import(folder):
+    (folder / "fake_old.py").write_text(OLD)
+    groups = {"network": {"acme.vit.v1": "Old", "acme.vit.v2": "New"}}
+    distribution(folder, "acme", "2", groups, "fake_old")
+    registry = Registry([str(folder)])
+    line = "  acme.vit.v1  acme 2  replaced: use 'acme.vit.v2' in new specs"
+    assert line in components_table(registry).splitlines()
+    assert "fake_old" not in sys.modules
+    assert line in components_table(registry, load=True).splitlines()
+    page = component_page(registry, "acme.vit.v1")
+    assert "  replaced by acme.vit.v2: use that in new specs; old ones keep their meaning" in page
+
+
+def test_a_long_example_is_a_line_for_each_field(folder):
+    (folder / "fake_old.py").write_text(OLD)
+    distribution(folder, "acme", "2", {"network": {"acme.vit.v2": "New"}}, "fake_old")
+    assert component_page(Registry([str(folder)]), "acme.vit.v2").endswith(
+        "\n\n  example:\n"
+        "      prior:\n"
+        "        type: ulzoo.diffusion_prior.v1\n"
+        "        network:\n"
+        "          type: acme.vit.v2\n"
+        "          width: 8\n"
+        "          levels: [{type: acme.long-name-of-a-level.v1, width: 123456789}]"
+    )
+
+
+def test_the_kinds_of_a_name(folder):
+    groups = {"encoder": {"acme.x.v1": "A"}, "network": {"acme.x.v1": "B"}}
+    distribution(folder, "acme", "1", groups, "fake_absent")
+    registry = Registry([str(folder)])
+    assert registry.kinds_of("acme.x.v1") == registry.kinds_of("acme::acme.x.v1") == ("encoder", "network")
+    with pytest.raises(RegistryError, match=r"no component named 'acme.y.v1'; did you mean 'acme.x.v1'\?"):
+        registry.kinds_of("acme.y.v1")

@@ -6,6 +6,7 @@ import ast
 import importlib
 import sys
 import traceback
+from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import get_args
@@ -47,8 +48,21 @@ def class_fault(kind: str, name: str, cls: object) -> str | None:
     return f"has no method {' and no '.join(absent)}" if absent else None
 
 
-def visible_fault(target: str) -> str | None:
-    """What is wrong with a target as far as can be seen without importing anything, or None."""
+@dataclass(frozen=True)
+class Visible:
+    """What can be seen of a target without importing anything.
+
+    Attributes:
+        fault: what is wrong with it, or None.
+        replaced_by: the class's `replaced_by`, if that is written as plain text.
+    """
+
+    fault: str | None = None
+    replaced_by: str | None = None
+
+
+def visible(target: str) -> Visible:
+    """Look at the source that a target leads to."""
     names = target.partition(":")[0].split(".")
     path = None
     spec: ModuleSpec | None = None
@@ -56,18 +70,30 @@ def visible_fault(target: str) -> str | None:
         module = ".".join(names[: depth + 1])
         spec = _spec(module, path)
         if spec is None:
-            return f"no module named {module!r}"
+            return Visible(f"no module named {module!r}")
         path = spec.submodule_search_locations
         if path is None and depth + 1 < len(names):
-            return f"{module!r} is not a package"
+            return Visible(f"{module!r} is not a package")
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return None
+        return Visible()
     try:
-        ast.parse(Path(spec.origin).read_bytes(), spec.origin)
+        source = ast.parse(Path(spec.origin).read_bytes(), spec.origin)
     except SyntaxError as error:
-        return f"SyntaxError: {error.msg}{_place(error)}"
+        return Visible(f"SyntaxError: {error.msg}{_place(error)}")
     except (OSError, ValueError) as error:
-        return f"unreadable {spec.origin}: {error}"
+        return Visible(f"unreadable {spec.origin}: {error}")
+    return Visible(replaced_by=_replaced_by(source, target.rpartition(":")[2].rpartition(".")[2]))
+
+
+def _replaced_by(source: ast.Module, cls: str) -> str | None:
+    for node in ast.walk(source):
+        if isinstance(node, ast.ClassDef) and node.name == cls:
+            for line in node.body:
+                names = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
+                value = getattr(line, "value", None)
+                named = any(isinstance(name, ast.Name) and name.id == "replaced_by" for name in names)
+                if named and isinstance(value, ast.Constant) and isinstance(value.value, str):
+                    return value.value
     return None
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import entrypoints
 
 from ulzoo.errors import RegistryError
-from ulzoo.loading import class_fault, import_class, visible_fault
+from ulzoo.loading import Visible, class_fault, import_class, visible
 from ulzoo.spec.component import Component
 
 KINDS = (
@@ -86,7 +86,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class Status:
-    """One row of a listing; `state` is "ok", "duplicate", "refused" or "broken", `note` says why."""
+    """One row of a listing; `state` is "ok", "replaced", "duplicate", "refused" or "broken", `note` says
+    why, or by what."""
 
     entry: Entry
     state: str
@@ -218,13 +219,14 @@ class Registry:
         if entry.refusal is not None:
             return Status(entry, "refused", entry.refusal)
         unique = f"{entry.distribution}::{entry.name}"
+        seen = Visible() if entry in self._classes else visible(entry.target)
         if load:
             try:
                 self.load(entry.kind, unique)
             except RegistryError as error:
                 return Status(entry, "broken", str(error))
-        elif entry not in self._classes and (fault := visible_fault(entry.target)):
-            return Status(entry, "broken", fault)
+        elif seen.fault:
+            return Status(entry, "broken", seen.fault)
         others = [
             other.origin
             for other in self.entries(entry.kind)
@@ -232,6 +234,9 @@ class Registry:
         ]
         if others:
             return Status(entry, "duplicate", f"also in {', '.join(others)}; write '{unique}'")
+        known = self._classes.get(entry)
+        if successor := seen.replaced_by if known is None else known.replaced_by:
+            return Status(entry, "replaced", f"use '{successor}' in new specs")
         return Status(entry, "ok", "")
 
     def fingerprint(self) -> str:

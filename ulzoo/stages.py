@@ -24,11 +24,12 @@ from ulzoo.metrics.base import Record as Measured
 from ulzoo.programs import stage1 as stage1_program
 from ulzoo.programs import stage2 as stage2_program
 from ulzoo.progress import Progress
+from ulzoo.provenance import new_origins, origins, other_components, trained_components
 from ulzoo.records import Record
 from ulzoo.registry import Registry
 from ulzoo.run import Run
 from ulzoo.showing import Say, draw_grid, report_on, show_examples
-from ulzoo.spec import Spec, dump_yaml, load_spec, spec_hash, uses
+from ulzoo.spec import Spec, dump_yaml, load_spec, spec_hash
 from ulzoo.timing import StepClock, timed
 from ulzoo.trackers.opening import open_trackers
 from ulzoo.train import Hook, train
@@ -47,39 +48,41 @@ def create_run(spec: Spec, out: str | Path | None = None, *, spec_text: str | No
     Raises:
         RunError: the directory is taken.
     """
-    registry = Registry.discover()
-    provenance = {
-        use.component.type: registry.provenance(use.kind, use.component).origin for use in uses(spec)
-    }
     return Run.create(
         out,
         name=spec.name or "run",
         spec_text=dump_yaml(spec) if spec_text is None else spec_text,
         resolved_text=dump_yaml(spec),
         spec_hash=spec_hash(spec),
-        components=provenance,
+        components=origins(spec, Registry.discover()),
         devices=[f"{device.platform}:{device.device_kind}" for device in jax.devices()],
         command=sys.argv,
     )
 
 
-def spec_of(run: Run, changes: dict[str, Any] | None = None) -> Spec:
+def spec_of(run: Run, changes: dict[str, Any] | None = None, *, note: Say | None = None) -> Spec:
     """The spec that a run was started with.
 
     Args:
         changes: dotted paths and their new values, such as settings of sampling.
+        note: receives a line for each distribution that is another version than when the run was started.
 
     Raises:
         SpecError: its file cannot be read any more, or a change is wrong.
         RunError: what defines the trained weights was changed since.
     """
     spec = load_spec(run.resolved_path, changes or {})
+    saved = run.manifest_entry("components")
     if spec_hash(spec) != run.manifest_entry("spec_hash"):
+        reasons = "".join(f"    {line}\n" for line in other_components(saved, spec))
         raise RunError(
-            f"{run.resolved_path}: changed since the run was started\n"
+            f"{run.resolved_path}: changed since the run was started\n{reasons}"
             "    start a new run, or undo the change: only name, sample, evaluate, trackers, parallel,"
             " log_every and checkpoint_every may differ"
         )
+    if note is not None:
+        for line in new_origins(saved, spec, Registry.discover()):
+            note(line)
     return spec
 
 
@@ -291,7 +294,8 @@ def describe(record: Measured) -> str:
 
 def checkpoint_manifest(spec: Spec, stage: int) -> dict[str, Any]:
     """What a checkpoint says of itself, and must say to be restored."""
-    return {"spec_hash": spec_hash(spec), "stage": f"stage{stage}"}
+    components = trained_components(spec)
+    return {"spec_hash": spec_hash(spec), "stage": f"stage{stage}", "components": components}
 
 
 def stage_key(spec: Spec, stage: int) -> jax.Array:

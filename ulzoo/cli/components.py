@@ -10,13 +10,30 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from ulzoo.errors import RegistryError
 from ulzoo.registry import Registry
 from ulzoo.spec.component import Component, ComponentOf
+from ulzoo.spec.dump import flow_yaml
 from ulzoo.spec.fields import field_types
-from ulzoo.spec.messages import nearest
 
 _WORDS = {int: "integer", float: "number", bool: "true/false", str: "text", type(None): "null"}
+_PLACES: dict[str, tuple[list[str], str, int]] = {
+    "dataset": ([], "data: ", 0),
+    "encoder": ([], "encoder: ", 0),
+    "network": (["prior:", "  type: ulzoo.diffusion_prior.v1"], "network: ", 1),
+    "prior": ([], "prior: ", 0),
+    "decoder": ([], "decoder: ", 0),
+    "base_model": ([], "base_model: ", 0),
+    "conditioner": (["base_model:", "  conditioners:"], "- ", 2),
+    "schedule": (["base_model:"], "schedule: ", 1),
+    "weighting": (["decoder:"], "weighting: ", 1),
+    "sampler": (["sample:"], "sampler: ", 1),
+    "optimizer": (["stage1:"], "optimizer: ", 1),
+    "metric": (["evaluate:"], "- ", 1),
+    "tracker": (["trackers:"], "- ", 1),
+}
+"""Where in a spec a component of a kind stands, or may: the lines before it, its key, and its depth."""
+_WIDTH = 100
+"""Longest line of an example that is written as one."""
 _BOUNDS = {
     "gt": "> {}",
     "ge": "≥ {}",
@@ -56,13 +73,7 @@ def component_page(registry: Registry, name: str) -> str:
     Raises:
         RegistryError: the name is unknown, ambiguous, refused, or the component broken.
     """
-    short = name.rpartition("::")[2]
-    kinds = list(dict.fromkeys(entry.kind for entry in registry.entries() if entry.name == short))
-    if not kinds:
-        near = nearest(short, sorted({entry.name for entry in registry.entries()}))
-        hint = f"; did you mean '{near}'?" if near else ""
-        raise RegistryError(f"no component named {name!r}{hint}\n    list them with: ulzoo components")
-    return "\n\n".join(_page(registry, kind, name) for kind in kinds)
+    return "\n\n".join(_page(registry, kind, name) for kind in registry.kinds_of(name))
 
 
 def _page(registry: Registry, kind: str, name: str) -> str:
@@ -70,11 +81,33 @@ def _page(registry: Registry, kind: str, name: str) -> str:
     lines = [f"{entry.name}  ({kind}, {entry.origin}, {entry.target})"]
     if cls.__doc__ and cls.__doc__ != Component.__doc__:
         lines += ["", *(f"  {line.strip()}".rstrip() for line in cls.__doc__.strip().splitlines())]
+    if cls.replaced_by:
+        lines += ["", f"  replaced by {cls.replaced_by}: use that in new specs; old ones keep their meaning"]
     fields = {key: info for key, info in cls.model_fields.items() if key != "type"}
     for key, info in fields.items():
         lines += ["", f"  {key}: {_type(info)}{bounds_words(info.metadata)}{_default(info)}"]
         lines += [f"      {line.strip()}".rstrip() for line in (info.description or "").splitlines()]
-    return "\n".join(lines if fields else [*lines, "", "  no fields"])
+    if not fields:
+        lines += ["", "  no fields"]
+    if fragment := example_fragment(kind, cls):
+        lines += ["", "  example:", *(f"      {line}" for line in fragment)]
+    return "\n".join(lines)
+
+
+def example_fragment(kind: str, cls: type[Component]) -> list[str]:
+    """Lines of a spec that use a component's example; none if it has required fields and no example."""
+    if not cls.example and any(info.is_required() for info in cls.model_fields.values()):
+        return []
+    fields = {"type": cls.model_fields["type"].default, **cls.example}
+    before, key, depth = _PLACES.get(kind, ([], "", 0))
+    margin = "  " * depth
+    line = f"{margin}{key}{flow_yaml(fields)}"
+    if len(line) <= _WIDTH:
+        return [*before, line]
+    body = [f"{name}: {flow_yaml(value)}" for name, value in fields.items()]
+    if key.startswith("-"):
+        return [*before, f"{margin}- {body[0]}", *(f"{margin}  {part}" for part in body[1:])]
+    return [*before, f"{margin}{key}".rstrip(), *(f"{margin}  {part}" for part in body)]
 
 
 def _type(info: FieldInfo) -> str:

@@ -10,4 +10,7 @@ from ulzoo.registry import Registry
 
 def run(arguments: argparse.Namespace) -> None:
     registry = Registry.discover()
-    print(component_page(registry, arguments.name) if arguments.name else components_table(registry))
+    if arguments.name:
+        print(component_page(registry, arguments.name))
+    else:
+        print(components_table(registry, load=arguments.load))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ulzoo.cli.reporting import note
 from ulzoo.cli.run_command import say
 from ulzoo.errors import RunError
 from ulzoo.run import Run
@@ -15,7 +16,7 @@ def run(arguments: argparse.Namespace) -> None:
         from ulzoo.stages import evaluate_stage, evaluation_of, spec_of
         from ulzoo.trackers.opening import open_trackers
 
-        spec = spec_of(run)
+        spec = spec_of(run, note=note)
         if arguments.stage == 2 and spec.stage2 is None:
             raise RunError(f"{run.directory}: the spec has no stage 2")
         trained = [stage for stage in (1, 2) if f"stage{stage}" in run.finished()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ulzoo.cli.reporting import note
 from ulzoo.errors import RunError
 
 if TYPE_CHECKING:
@@ -20,13 +21,17 @@ def load_checked(path: str, overrides: list[str]) -> Spec:
         SpecError: with every problem, sorted by place.
     """
     from ulzoo.declarations import load_declared
+    from ulzoo.provenance import replaced
     from ulzoo.registry import Registry
     from ulzoo.rules import check_silence
     from ulzoo.spec import load_spec
 
     registry = Registry.discover()
     check_silence(load_declared(path, overrides, registry))
-    return load_spec(path, overrides, registry)
+    spec = load_spec(path, overrides, registry)
+    for line in replaced(spec):
+        note(line)
+    return spec
 
 
 def load_for_reading(path: str, overrides: list[str]) -> Spec:

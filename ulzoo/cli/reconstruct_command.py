@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from ulzoo.cli.output import empty_folder
+from ulzoo.cli.reporting import note
 from ulzoo.data.source import Dataset
 from ulzoo.errors import RunError
 from ulzoo.run import Run
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
         from ulzoo.showing import enlargement
         from ulzoo.stages import evaluation_of, spec_of
 
-        spec = spec_of(run)
+        spec = spec_of(run, note=note)
         shape = cast(Dataset, spec.data).io().shape
         if len(shape) != 3 or shape[0] not in (1, 3):
             raise RunError(

@@ -21,3 +21,8 @@ def warn(warnings: Iterable[SpecWarning]) -> None:
     """On standard error, a line each."""
     for warning in warnings:
         print(warning, file=sys.stderr, flush=True)
+
+
+def note(text: str) -> None:
+    """What a user may want to know and need not act on: on standard error, beside the output."""
+    print(f"note: {text}", file=sys.stderr, flush=True)

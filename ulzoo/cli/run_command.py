@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ulzoo.cli.interruption import resumable
 from ulzoo.cli.loading import load_checked
-from ulzoo.cli.reporting import warn
+from ulzoo.cli.reporting import note, warn
 from ulzoo.errors import RunError
 from ulzoo.run import Run
 
@@ -66,7 +66,7 @@ def _resume(directory: str) -> Path:
         from ulzoo.experiment import Experiment
         from ulzoo.stages import parts_of, run_all, spec_of
 
-        spec = spec_of(run)
+        spec = spec_of(run, note=note)
         if set(parts_of(spec)) <= set(run.finished()):
             say(f"{run.directory}: finished already")
         else:

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from ulzoo.cli.output import empty_folder
+from ulzoo.cli.reporting import note
 from ulzoo.errors import RunError
 from ulzoo.registry import Registry
 from ulzoo.run import Run
@@ -17,7 +18,7 @@ def run(arguments: argparse.Namespace) -> None:
     with Run.open(arguments.directory) as run:
         from ulzoo.stages import spec_of
 
-        spec = spec_of(run)
+        spec = spec_of(run, note=note)
         spec = spec_of(run, changes(arguments, spec.sample.sampler, Registry.discover()))
         if spec.stage2 is None:
             raise RunError(f"{run.directory}: the spec has no stage 2 to sample from")

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ulzoo.cli.interruption import resumable
+from ulzoo.cli.reporting import note
 from ulzoo.cli.run_command import say, start
 from ulzoo.errors import RunError
 from ulzoo.run import Run
@@ -27,7 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
         from ulzoo.experiment import Experiment
         from ulzoo.stages import parts_of, run_all, spec_of
 
-        spec = spec_of(run)
+        spec = spec_of(run, note=note)
         if stage == 2 and spec.stage2 is None:
             raise RunError(f"{run.directory}: the spec has no stage 2")
         if stage == 2 and "stage1" not in run.finished():
