@@ -1,0 +1,1 @@
+"""An example of a plugin: an encoder, a network and a dataset."""

@@ -1,0 +1,1 @@
+"""Haar wavelet encoder."""
