@@ -15,10 +15,10 @@ from jax.sharding import Mesh
 
 from ulzoo.assemble import Assembly
 from ulzoo.autoencoder import Autoencoder
-from ulzoo.data.pipeline import eval_batches, spread
+from ulzoo.data.pipeline import eval_batches
 from ulzoo.data.source import Source, Split
 from ulzoo.errors import RunError
-from ulzoo.examples import COUNT, Examples, in_turn
+from ulzoo.examples import CANDIDATES, COUNT, Examples, in_turn
 from ulzoo.interfaces import AbstractBase, SamplerIO
 from ulzoo.metrics.base import RateTable
 from ulzoo.parallel.mesh import put_batch
@@ -57,6 +57,8 @@ class TrainedEvaluation:
     _kept: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     _sources: dict[str, Source] = field(default_factory=dict)
     _drawn: dict[int, np.ndarray] = field(default_factory=dict)
+    _indices: dict[tuple[str, int | None], np.ndarray] = field(default_factory=dict)
+    _size: int = 0
 
     def __post_init__(self) -> None:
         self.autoencoder = cast(self.autoencoder, jnp.dtype(self.dtype))
@@ -93,6 +95,7 @@ class TrainedEvaluation:
                 for batch in eval_batches(self.source(split), self._batch_size, limit)
             ]
             labels = np.concatenate([b["label"] for b in batches]) if "label" in batches[0] else None
+            self._indices[split, limit] = np.concatenate([b["index"] for b in batches])
             return np.concatenate([b["image"] for b in batches]), labels
 
         return self._once(("images", split, limit), make)
@@ -179,35 +182,68 @@ class TrainedEvaluation:
         return np.concatenate(results)[:count]
 
     def examples(self, count: int = COUNT) -> Examples:
-        """A few held-out images; of those that metrics have put through the model already, if there are any.
+        """A few held-out images, which depend on the split alone: runs on the same data show the same ones.
 
-        An image's numbers are its own, so it does not matter in whose company they were measured.
+        What metrics have measured already is not measured again. An image's numbers are its own, so it does
+        not matter in whose company they were measured.
         """
         split: Split = "heldout"
-        priced = [key for key in self._kept if key[:2] == ("rates", split)]
-        seen = [key for key in self._kept if key[:2] == ("reconstructions", split)]
-        both = [(rate, image) for rate in priced for image in seen if rate[2] == image[2]]
-        if both:
-            (_, _, limit, times, seed), reconstructed = both[0]
-            table, (originals, results, how) = self._kept[both[0][0]], self._kept[reconstructed]
-        else:
-            limit, times, seed = count, 16, 0
-            table = self.rates(split, limit, times, seed)
-            originals, results, how = self.reconstructions(split, limit, seed, None)
-        labels = self.images(split, limit)[1]
-        chosen = in_turn(labels, len(originals), count)
+        images, labels = self.images(split, CANDIDATES)
+        chosen = in_turn(labels, len(images), count)
+        index = self._indices[split, CANDIDATES][chosen]
+        table, times, rate_seed = self._rates_at(split, index, images[chosen])
+        results, how = self._reconstructions_at(split, index, images[chosen])
         return Examples(
             split=split,
-            index=spread(len(self.source(split)), limit)[chosen],
+            index=index,
             labels=None if labels is None else labels[chosen],
-            originals=originals[chosen],
-            reconstructions=results[chosen],
-            nats=table.nats[chosen].mean(axis=1),
-            maps=table.maps[chosen],
+            originals=images[chosen],
+            reconstructions=results,
+            nats=table.nats.mean(axis=1),
+            maps=table.maps,
             times=times,
             protocol=how,
-            rate_seed=seed,
+            rate_seed=rate_seed,
         )
+
+    def _rates_at(self, split: Split, index: np.ndarray, images: np.ndarray) -> tuple[RateTable, int, int]:
+        """Rates of some images, their noise levels per image, and their seed."""
+        for key, found, rows in self._found("rates", split, index):
+            parts = (found.nats, found.log_snr, found.diffusion, found.maps)
+            return RateTable(*(part[rows] for part in parts)), key[3], key[4]
+        times, seed = 16, 0
+        placed, keys = self._one_batch(index, images, seed)
+        fetched = jax.device_get(rates(self.autoencoder, placed, keys, times))
+        return RateTable(*(np.asarray(part)[: len(index)] for part in fetched)), times, seed
+
+    def _reconstructions_at(
+        self, split: Split, index: np.ndarray, images: np.ndarray
+    ) -> tuple[np.ndarray, Mapping[str, Any]]:
+        """Reconstructions of some images by the spec's sampler, and their protocol."""
+        config = self.sample.decoder_sampler
+        for key, (_, results, how), rows in self._found("reconstructions", split, index):
+            if key[4] == config.model_dump_json():
+                return results[rows], how
+        placed, keys = self._one_batch(index, images, 0)
+        results = reconstruct(self.autoencoder, placed, keys, config.build(SamplerIO(), key=None))
+        how = {"decoder_sampler": config.model_dump(mode="json"), "seed": 0}
+        return np.asarray(results)[: len(index)], how
+
+    def _found(self, what: str, split: Split, index: np.ndarray) -> Iterator[tuple[Any, Any, np.ndarray]]:
+        """Results of earlier calls that hold all of these images: arguments, results, their rows."""
+        for key, value in self._kept.items():
+            if key[:2] == (what, split):
+                measured = self._indices[split, key[2]]
+                rows = np.searchsorted(measured, index)
+                if rows.max() < len(measured) and (measured[rows] == index).all():
+                    yield key, value, rows
+
+    def _one_batch(self, index: np.ndarray, images: np.ndarray, seed: int) -> tuple[jax.Array, Any]:
+        """Images, padded to a size that is compiled already if there is one, and a key for each."""
+        size = max(self._size, self._rounded(len(index)))
+        rows = np.minimum(np.arange(size), len(index) - 1)
+        placed = put_batch({"image": images[rows], "index": index[rows]}, self.mesh)
+        return placed["image"], keys_for(seed, placed["index"])
 
     @property
     def _batch_size(self) -> int:
@@ -224,10 +260,14 @@ class TrainedEvaluation:
         count = len(source) if limit is None else min(limit, len(source))
         size = min(self._batch_size, self._rounded(count))
         with self._progress(title, -(-count // size), size) as progress:
+            indices = []
             for batch in eval_batches(source, size, limit):
                 mask = batch.pop("mask")
+                indices.append(batch["index"][mask])
                 yield put_batch(batch, self.mesh), mask
                 progress.advance()
+            self._indices[split, limit] = np.concatenate(indices)
+            self._size = size
 
     def _progress(self, title: str, total: int, images: int) -> Progress:
         # One batch is over before a bar could be read.

@@ -16,6 +16,9 @@ from ulzoo.metrics.psnr import PEAK, mean_squared_errors, psnr
 COUNT = 12
 """Images shown: a row or two of a page."""
 
+CANDIDATES = 240
+"""Images of a split, spread evenly, that they are chosen from: enough for a few of each class."""
+
 _MOST_POSITIONS = 4096
 """Positions of a latent up to which each image's own map is kept: a record is one line of text."""
 

@@ -13,6 +13,9 @@ from pathlib import Path
 from ulzoo.errors import RunError
 
 EXTRA = "pip install 'ulzoo[report]'"
+MOST = 8
+"""Runs on one page that can be told apart by line and colour."""
+
 _PACKAGES = ("jinja2", "matplotlib")
 
 
@@ -48,15 +51,20 @@ def write_comparison(directories: Sequence[str | Path], path: str | Path = "comp
         RunError: as `write_report`, or one run is given twice, or fewer than two or more than eight are.
     """
     _require()
-    from ulzoo.report.comparison import MOST, comparison
     from ulzoo.report.reading import read_run
+    from ulzoo.report.settings import spec_rows
 
     if not 2 <= len(directories) <= MOST:
         raise RunError(f"a comparison shows 2 to {MOST} runs, got {len(directories)}")
     places = [Path(directory).resolve() for directory in directories]
     if twice := [str(given) for given, at in zip(directories, places, strict=True) if places.count(at) > 1]:
         raise RunError(f"{twice[0]}: given twice; a run is not compared with itself")
-    return _write(comparison([read_run(directory) for directory in directories]), Path(path))
+    runs = [read_run(directory) for directory in directories]
+    settings = spec_rows(runs)
+    # Not before: what draws loads NumPy, after which specs can no longer be read without JAX.
+    from ulzoo.report.comparison import comparison
+
+    return _write(comparison(runs, settings), Path(path))
 
 
 def _require() -> None:

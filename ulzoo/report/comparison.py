@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ulzoo.errors import UlzooError
 from ulzoo.records import Record
 from ulzoo.report.figures import curves, rate_by_level
 from ulzoo.report.gaps import gaps
@@ -15,11 +13,8 @@ from ulzoo.report.numbers import duration, flat, interval_words, short
 from ulzoo.report.pictures import Example, examples, sheet
 from ulzoo.report.reading import RunData
 from ulzoo.report.rendering import render
+from ulzoo.report.settings import Setting
 from ulzoo.report.tables import total_seconds
-from ulzoo.spec import ABSENT, Effect, diff, parse_spec
-
-MOST = 8
-"""Runs that can be told apart by line and colour."""
 
 OF_THE_MODEL = frozenset({"spec_hash", "ema", "training_seed", "training_steps", "hardware"})
 """Entries of a protocol that say what was measured, not how: runs that are compared differ in them."""
@@ -43,19 +38,12 @@ class Row:
     differs: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One value of the spec: dotted path, what it has an effect on, each run's value; "" where unknown."""
-
-    path: str
-    effect: str
-    values: tuple[str, ...]
-
-
-def comparison(runs: Sequence[RunData]) -> str:
-    """The page of several runs as one HTML document."""
+def comparison(runs: Sequence[RunData], settings: Sequence[Setting]) -> str:
+    """The page of several runs as one HTML document; `settings` are those that differ."""
     letters = [chr(ord("A") + k) for k in range(len(runs))]
-    names = [f"{letter} {run.name}" for letter, run in zip(letters, runs, strict=True)]
+    alike = len({run.name for run in runs}) == 1
+    words = [run.directory.resolve().name if alike else run.name for run in runs]
+    names = [f"{letter} {word}" for letter, word in zip(letters, words, strict=True)]
     seconds = [total_seconds(run) for run in runs]
     shown = [examples(run) for run in runs]
     return render(
@@ -68,7 +56,7 @@ def comparison(runs: Sequence[RunData]) -> str:
         samples=[sheet(run) for run in runs],
         shared=shared_examples(shown),
         rows=record_rows(runs),
-        settings=spec_rows(runs),
+        settings=settings,
         stages=[(stage, curves(runs, f"stage{stage}", names)) for stage in (1, 2)],
         level=rate_by_level(runs, names),
     )
@@ -98,38 +86,6 @@ def _row(name: str, records: list[Record | None]) -> Row:
             differs.append((field, tuple(values)))
     units = dict.fromkeys("" if record.unit == "1" else record.unit for record in present)
     return Row(name, " / ".join(units), tuple(cells), tuple(differs))
-
-
-def spec_rows(runs: Sequence[RunData]) -> list[Setting]:
-    """Settings that differ, those that decide the trained weights first.
-
-    Where a spec cannot be loaded any more, as without a plugin that it names, the texts are compared and
-    nothing is known of what a difference means.
-    """
-    try:
-        specs = [parse_spec(run.resolved_text) for run in runs]
-    except UlzooError:
-        return _text_rows(runs)
-    rows: dict[str, tuple[Effect, list[str]]] = {}
-    for k, other in enumerate(specs[1:], start=1):
-        for change in diff(specs[0], other):
-            row = rows.setdefault(change.path, (change.effect, [_value(change.old)] * len(runs)))
-            row[1][k] = _value(change.new)
-    order = sorted(rows.items(), key=lambda row: list(Effect).index(row[1][0]))
-    return [Setting(path, effect.value, tuple(values)) for path, (effect, values) in order]
-
-
-def _text_rows(runs: Sequence[RunData]) -> list[Setting]:
-    specs = [flat(run.spec) for run in runs]
-    paths = dict.fromkeys(path for spec in specs for path in spec)
-    values = [(path, tuple(spec.get(path, "") for spec in specs)) for path in paths]
-    return [Setting(path, "", each) for path, each in values if len(set(each)) > 1]
-
-
-def _value(value: object) -> str:
-    if value is ABSENT:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def shared_examples(shown: Sequence[list[Example]]) -> list[list[Example]]:

@@ -169,9 +169,9 @@ def _weights(axes: Axes, knobs: list[tuple[int, Knobs]], span: tuple[float, floa
             axes.annotate(
                 f"λ* {one.break_even:.2f}",
                 (one.break_even, 1.0),
-                xytext=(-5, 5 + 11 * (len(named) - 1)),
+                xytext=(5, 5 + 11 * (len(named) - 1)),
                 textcoords="offset points",
-                ha="right",
+                ha="left",
                 color=TEXT,
             )
             if single:

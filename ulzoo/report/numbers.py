@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 
@@ -28,6 +29,15 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def moment(text: str) -> str:
+    """An ISO time as 2026-05-04 12:00 and its zone; any other text as it is."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{time:%Y-%m-%d %H:%M} {time.tzname() or ''}".rstrip()
 
 
 _SPELLED = {"psnr": "PSNR", "pca": "PCA", "frechet": "Fréchet", "fid": "FID", "fvd": "FVD", "kid": "KID"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ulzoo.report.figures import MORE_CURVES, by_position, curves, rate_by_level
 from ulzoo.report.gaps import gaps
 from ulzoo.report.knobs import knobs_of
-from ulzoo.report.numbers import duration, flat
+from ulzoo.report.numbers import duration, flat, moment
 from ulzoo.report.pictures import examples, sheet
 from ulzoo.report.reading import RunData
 from ulzoo.report.rendering import render
@@ -40,8 +40,9 @@ def page(run: RunData) -> str:
         knobs=knobs_of(run),
         rows=rows,
         protocols=protocols,
-        titles=[[row.title for row in rows if row.protocol == k] for k in range(len(protocols))],
+        titles=[[row.name for row in rows if row.protocol == k] for k in range(len(protocols))],
         flat=flat,
+        moment=moment,
         timings=timing_rows(run),
         environment=environment_rows(run),
         components=component_rows(run),

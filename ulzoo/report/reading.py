@@ -33,7 +33,7 @@ class RunData:
         timings: see `ulzoo.timing`.
         grid: what `samples/grid.png` shows; empty if that is not known.
         faults: what could not be read, a sentence each.
-        report_path: where the run's own report is written.
+        report_path, resolved_path, grid_path, examples: places of these files, which may be missing.
     """
 
     directory: Path
@@ -47,6 +47,7 @@ class RunData:
     grid: Mapping[str, Any]
     faults: tuple[str, ...]
     report_path: Path
+    resolved_path: Path
     grid_path: Path
     examples: Path
 
@@ -128,6 +129,7 @@ def read_run(directory: str | Path) -> RunData:
         grid=grid,
         faults=(*faults, *lines),
         report_path=run.report_path,
+        resolved_path=run.resolved_path,
         grid_path=grid_path,
         examples=run.examples,
     )
@@ -142,4 +144,9 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _table(path: Path) -> dict[str, Any]:
-    return _mapping(json.loads(_text(path))) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        return _mapping(json.loads(_text(path)))
+    except ValueError as error:
+        raise RunError(f"{path}: damaged: {error}") from error

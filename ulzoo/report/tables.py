@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ulzoo.records import Record
-from ulzoo.report.numbers import duration, flat, interval_words, short, title
+from ulzoo.report.numbers import duration, flat, interval_words, moment, short, title
 from ulzoo.report.reading import RunData
 
 _SAME_NUMBER = ("nats", "bits_per_latent_dim", "bytes_per_image")
@@ -82,7 +82,7 @@ def timing_rows(run: RunData) -> list[tuple[str, ...]]:
         rows.append(
             (
                 f"{timing.get('part', '?')}{state}",
-                str(timing.get("started", "")),
+                moment(str(timing.get("started", ""))),
                 _seconds(timing.get("seconds")),
                 f"{steps[0]} to {steps[1]}" if isinstance(steps, list) and len(steps) == 2 else "",
                 _seconds(timing.get("first_step_seconds")),

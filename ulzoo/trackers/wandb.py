@@ -68,7 +68,11 @@ class Wandb:
             reinit="create_new",
             save_code=False,
             settings=wandb.Settings(
-                console="off", disable_git=True, quiet=True, x_disable_stats=True, x_disable_machine_info=True
+                console="off",
+                disable_git=True,
+                silent=True,
+                x_disable_stats=True,
+                x_disable_machine_info=True,
             ),
         )
         for stage in ("stage1", "stage2"):
