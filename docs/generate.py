@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 
 from ulzoo.cli.components import bounds_words, type_words
 from ulzoo.registry import KINDS, RESERVED, Registry
+from ulzoo.rules import IDLE_SILENCE, RULES
 from ulzoo.spec import Component, ComponentOf, Spec, SpecModel
 from ulzoo.spec.fields import field_types
 
@@ -26,7 +27,37 @@ MADE = "<!-- Made by docs/generate.py from the code; changes belong there. -->"
 
 def pages(registry: Registry) -> dict[str, str]:
     """Path, relative to this folder, → text of each page."""
-    return {"reference/spec.md": spec_page(), "reference/components.md": components_page(registry)}
+    return {
+        "reference/spec.md": spec_page(),
+        "reference/components.md": components_page(registry),
+        "reference/rules.md": rules_page(),
+    }
+
+
+def rules_page() -> str:
+    """Every rule, in the words of its own docstring."""
+    lines = [
+        MADE,
+        "# Rules",
+        "",
+        "What `ulzoo check`, `run` and `train` warn about: specs that are allowed and likely a mistake."
+        " A warning changes nothing, not even the exit status, unless `ulzoo check --strict` says so."
+        " A rule that is wrong about your spec is silenced there, with the reason:",
+        "",
+        "```yaml",
+        "silence: {UL013: measured by another program}",
+        "```",
+        "",
+        f"- {IDLE_SILENCE}: a silence that silences nothing; leave it out.",
+        *(
+            f"- [{rule.code}](#{rule.code.lower()}): {rule.title[0].lower()}{rule.title[1:]}."
+            for rule in RULES
+        ),
+        "",
+    ]
+    for rule in RULES:
+        lines += [f"## {rule.code}", "", f"**{rule.title}.** {rule.reason}", ""]
+    return "\n".join(lines)
 
 
 def spec_page() -> str:

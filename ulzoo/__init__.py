@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ulzoo.data.pipeline import batches
     from ulzoo.errors import UlzooError
     from ulzoo.experiment import Experiment
+    from ulzoo.explanation import Explanation, explain
     from ulzoo.inspection import inspect
     from ulzoo.programs.generate import generate
     from ulzoo.programs.measure import keys_for, rates, reconstruct
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ulzoo.programs.stage2 import stage2
     from ulzoo.registry import Registry
     from ulzoo.run import Run
+    from ulzoo.schema import json_schema
     from ulzoo.spec import Spec, dump_yaml, load_spec, parse_spec, spec_hash
     from ulzoo.stages import create_run, evaluation_of, run_all, spec_of
     from ulzoo.train import train
@@ -34,6 +36,7 @@ _NAMES = {
     "ulzoo.data.pipeline": ("batches",),
     "ulzoo.errors": ("UlzooError",),
     "ulzoo.experiment": ("Experiment",),
+    "ulzoo.explanation": ("Explanation", "explain"),
     "ulzoo.inspection": ("inspect",),
     "ulzoo.programs.generate": ("generate",),
     "ulzoo.programs.measure": ("keys_for", "rates", "reconstruct"),
@@ -42,6 +45,7 @@ _NAMES = {
     "ulzoo.programs.stage2": ("stage2",),
     "ulzoo.registry": ("Registry",),
     "ulzoo.run": ("Run",),
+    "ulzoo.schema": ("json_schema",),
     "ulzoo.spec": ("Spec", "dump_yaml", "load_spec", "parse_spec", "spec_hash"),
     "ulzoo.stages": ("create_run", "evaluation_of", "run_all", "spec_of"),
     "ulzoo.train": ("train",),
@@ -52,6 +56,7 @@ __all__ = [
     "Assembly",
     "Autoencoder",
     "Experiment",
+    "Explanation",
     "Program",
     "Registry",
     "Run",
@@ -62,8 +67,10 @@ __all__ = [
     "create_run",
     "dump_yaml",
     "evaluation_of",
+    "explain",
     "generate",
     "inspect",
+    "json_schema",
     "keys_for",
     "load_spec",
     "parse_spec",

@@ -40,9 +40,9 @@ def test_every_component_and_field_is_described(generate, builtin_registry):
 
 def test_table_cells_are_not_torn(generate, builtin_registry):
     # A bar inside a cell would shift all that follow; each row has four cells.
-    for text in generate.pages(builtin_registry).values():
+    for path, text in generate.pages(builtin_registry).items():
         rows = [line for line in text.splitlines() if line.startswith("|")]
-        assert rows
+        assert bool(rows) == (path != "reference/rules.md")
         assert all(line.replace("\\|", "").count("|") == 5 for line in rows)
 
 
