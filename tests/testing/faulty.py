@@ -97,7 +97,11 @@ class NotAnEncoder(eqx.Module):
 encoder("contract", "expected an ulzoo.interfaces.AbstractEncoder, got NotAnEncoder", NotAnEncoder)
 
 
-@fault("encoder", "contract", "expected its arrays to be JAX arrays: no others are trained, placed and saved, got weight of NumPy's")
+@fault(
+    "encoder",
+    "contract",
+    "expected its arrays to be JAX arrays: no others are trained, placed and saved, got weight of NumPy's",
+)
 class NumpyWeight(ScaleConfig):
     """Its weight is no JAX array, so no checkpoint would hold it."""
 
@@ -703,3 +707,57 @@ metric("records", "expected a unit of stage1/heldout/x", lambda e: record(e, uni
 metric("records", "value is nan", lambda e: record(e, value=float("nan")))
 metric("protocol", "got no spec_hash, training_steps", lambda e: record(e, protocol={}))
 metric("repeatable", "expected the same numbers again", lambda e: record(e, value=random.random()))
+
+
+# ---- trackers --------------------------------------------------------------------------------------
+
+
+class Tracking:
+    """Follows everything and writes nothing; each fault changes one method."""
+
+    def __init__(self, io):
+        self.io = io
+
+    def resume(self, stage, step):
+        pass
+
+    def records(self, records):
+        pass
+
+    def pictures(self, pictures):
+        pass
+
+    def close(self):
+        pass
+
+
+class Deaf:
+    def close(self):
+        pass
+
+
+class Finite(Tracking):
+    def records(self, records):
+        if not all(np.isfinite(record.value) for record in records):
+            raise ValueError("infinite")
+
+
+class Messy(Tracking):
+    def records(self, records):
+        (self.io.directory / "numbers.txt").write_text(str(records))
+
+
+class Meddling(Tracking):
+    def records(self, records):
+        (self.io.directory / "metrics.jsonl").write_text("")
+
+
+component(
+    "tracker",
+    "contract",
+    "expected the methods resume, records, pictures, close, got no resume, records, pictures",
+    lambda io, key: Deaf(),
+)
+component("tracker", "follows", "got ValueError: infinite", lambda io, key: Finite(io))
+component("tracker", "own_folder", "got numbers.txt beside the run's files", lambda io, key: Messy(io))
+component("tracker", "own_folder", "got another metrics.jsonl", lambda io, key: Meddling(io))

@@ -30,6 +30,7 @@ def fragments(kind: str, name: str) -> dict[str, str]:
     own = {kind: f"{{type: {name}{_FIELDS.get(kind, '')}}}"}
     if kind == "network":
         own["pixel_network"] = own["network"]
+    own["trackers"] = f"\ntrackers:\n  - {{type: {name}}}\n" if kind == "tracker" else ""
     if kind == "base_model":
         own["base_model"] = f"{{type: {name}, network: NETWORK}}"
     parts = USUAL | own

@@ -22,6 +22,7 @@ from ulzoo.testing.subjects import (
     prior,
     sampler,
     schedule,
+    tracker,
     weighting,
 )
 
@@ -69,6 +70,7 @@ OTHERS: dict[str, Checks] = {
     "dataset": {
         name: getattr(dataset, name) for name in ("io", "records", "repeatable", "threads", "draw", "stream")
     },
+    "tracker": {name: getattr(tracker, name) for name in ("contract", "follows", "own_folder")},
     "metric": {name: getattr(metric, name) for name in ("stage", "records", "protocol", "repeatable")},
 }
 

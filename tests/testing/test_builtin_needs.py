@@ -1,6 +1,7 @@
-"""An image folder keeps a dataset's promises once it has pictures."""
+"""Built-ins that need more than this package: pictures, or an optional one."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from ulzoo.testing import check_component
@@ -15,3 +16,8 @@ def test_image_folder(tmp_path, builtin_registry):
             picture.save(tmp_path / label / f"{number}.png")
     example = {"root": str(tmp_path), "size": 8, "crop": "random", "flip": True, "heldout_fraction": 0.3}
     check_component("ulzoo.image_folder.v1", example, registry=builtin_registry)
+
+
+def test_tensorboard(builtin_registry):
+    pytest.importorskip("tensorboardX")
+    check_component("ulzoo.tensorboard.v1", registry=builtin_registry)
