@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from importlib.util import find_spec
 
 import jax
 import numpy as np
@@ -31,10 +32,11 @@ def kill_after(path, process):
 
 @pytest.fixture(scope="module")
 def killed_run(tmp_path_factory):
-    """Killed in stage 1, resumed, killed in stage 2, resumed."""
+    """Killed in stage 1, resumed, killed in stage 2, resumed; followed by TensorBoard if it can be."""
     folder = tmp_path_factory.mktemp("killed")
     directory = folder / "run"
-    process = start("run", write_spec(folder), "--out", directory)
+    followed = "trackers: [{type: ulzoo.tensorboard.v1}]\n" if find_spec("tensorboardX") else ""
+    process = start("run", write_spec(folder, SPEC + followed), "--out", directory)
     kill_after(directory / "checkpoints" / "stage1" / "step_00000008", process)
     assert Run.open(directory).finished() == ()
     process = start("run", "--resume", directory)
@@ -88,6 +90,22 @@ def test_a_killed_run_has_the_same_records(killed_run):
     # Intervals end at multiples of log_every = 5 and of checkpoint_every = 8, where a resumed run begins.
     steps = [r["step"] for r in records if r["name"] == "stage1/train/loss"]
     assert steps == sorted({*range(5, 41, 5), *range(8, 41, 8)})
+
+
+def test_a_killed_run_is_told_once_and_whole_to_a_tracker(killed_run):
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    pytest.importorskip("tensorboardX", reason="the extra `tensorboard` is not installed")
+    records = Run.open(killed_run).records()
+    pictures = {}
+    for stage in ("stage1", "stage2"):
+        events = reader.EventAccumulator(str(killed_run / "tensorboard" / stage)).Reload()
+        tags = events.Tags()
+        told = [(tag, event.step, event.value) for tag in tags["scalars"] for event in events.Scalars(tag)]
+        # Event files hold float32.
+        mine = [(r.name, r.step, float(np.float32(r.value))) for r in records if r.stage == stage]
+        assert sorted(told) == sorted(mine)
+        pictures[stage] = tags["images"]
+    assert pictures == {"stage1": ["stage1/heldout/examples"], "stage2": ["stage2/samples"]}
 
 
 def test_names_of_records(killed_run):

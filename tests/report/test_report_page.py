@@ -245,7 +245,7 @@ def test_what_is_no_run_and_what_is_no_report(tmp_path, quick):
     directory = make_run(tmp_path / "run")
     mine = tmp_path / "mine.html"
     mine.write_text("<p>mine</p>")
-    with pytest.raises(RunError, match="mine[.]html: there is another file of this name; choose one"):
+    with pytest.raises(RunError, match="there is another file of this name; choose one with --out"):
         write_report(directory, mine)
     assert mine.read_text() == "<p>mine</p>"
     with pytest.raises(RunError, match="cannot be written: No such file"):

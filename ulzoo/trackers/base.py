@@ -90,10 +90,10 @@ class Trackers:
             tracker.pictures(pictures)
 
     def close(self) -> None:
+        trackers, self._trackers = self._trackers, ()
         with ExitStack() as stack:
-            for tracker in self._trackers:
+            for tracker in trackers:
                 stack.callback(tracker.close)
-        self._trackers = ()
 
 
 def require(module: str, extra: str) -> None:

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
-
 from ulzoo.records import Record
 from ulzoo.spec.component import Component
 from ulzoo.trackers.base import Picture, Tracker, TrackerIO, require
@@ -22,9 +20,6 @@ class TensorBoardConfig(Component):
 
     type: Literal["ulzoo.tensorboard.v1"] = "ulzoo.tensorboard.v1"
 
-    flush_seconds: int = Field(default=10, gt=0)
-    """Seconds after which what was told is on disk, at the latest."""
-
     def check(self) -> None:
         """Raises InterfaceError if tensorboardX is not installed."""
         require("tensorboardX", "tensorboard")
@@ -32,7 +27,7 @@ class TensorBoardConfig(Component):
     def build(self, io: TrackerIO, *, key: object = None) -> Tracker:
         """A tracker that writes to `tensorboard/` in the run directory."""
         self.check()
-        return TensorBoard(io, self.flush_seconds)
+        return TensorBoard(io)
 
 
 class TensorBoard:
@@ -42,10 +37,9 @@ class TensorBoard:
     other one's numbers with it.
     """
 
-    def __init__(self, io: TrackerIO, flush_seconds: int) -> None:
+    def __init__(self, io: TrackerIO) -> None:
         self._folder = io.directory / "tensorboard"
         self._spec = io.spec
-        self._flush_seconds = flush_seconds
         self._writers: dict[str, SummaryWriter] = {}
 
     def resume(self, stage: str, step: int) -> None:
@@ -63,6 +57,9 @@ class TensorBoard:
             self._writer(record.stage).add_scalar(
                 record.name, record.value, record.step, summary_description=", ".join(filter(None, words))
             )
+        # A checkpoint follows its records: what is before it must not be lost with a process that is killed.
+        for stage in {record.stage for record in records}:
+            self._writers[stage].flush()
 
     def pictures(self, pictures: Sequence[Picture]) -> None:
         for picture in pictures:
@@ -84,7 +81,6 @@ class TensorBoard:
         # The name has the time in whole seconds; the number keeps a quick successor from the same name.
         self._writers[stage] = SummaryWriter(
             str(self._folder / stage),
-            flush_secs=self._flush_seconds,
             filename_suffix=f".{len(self._files(stage))}",
             **options,
         )
