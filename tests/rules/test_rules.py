@@ -103,7 +103,7 @@ def test_a_rule_speaks(told, code, path, overrides, facts):
         # A decoder without such a weighting, no base model, metrics without a split: nothing is assumed.
         ([f"decoder={MSE}"], {}),
         (["base_model=null", "stage2=null", "evaluate=[{type: ulzoo.psnr.v1}]"], {}),
-        (["evaluate=[{type: ulzoo.conditional_accuracy.v1}]"], {}),
+        (["evaluate=[{type: ulzoo.conditional_accuracy.v1, count: 100, components: 20}]"], {}),
     ],
 )
 def test_rules_are_silent(told, overrides, facts):

@@ -39,7 +39,9 @@ def few_samples(facts: Facts) -> Iterator[Finding]:
     Source: practice; Fréchet distances of small samples: Chong & Forsyth 1911.07023.
     """
     for i, metric in enumerate(facts.spec.evaluate):
-        count, components = number(metric, "count"), number(metric, "components")
+        count = number(metric, "count")
+        # Others may have components too, but fit no covariance to the samples.
+        components = number(metric, "components") if "frechet" in metric.type else None
         fewest = max(FEWEST_IMAGES, SAMPLES_PER_COMPONENT * (components or 0))
         if count is not None and count < fewest:
             text = f"{count:g} images are few for {metric.type}; take {fewest:g} or more"
