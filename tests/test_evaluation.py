@@ -97,3 +97,35 @@ def test_nothing_is_damaged_here(evaluation):
     evaluation.images("train", 3)
     assert evaluation.skipped == ()
     assert (evaluation.pixels, evaluation.latent_shape, evaluation.is_bound) == (64, (2, 4, 4), True)
+
+
+def test_examples_are_the_splits_own_whatever_was_measured_before(evaluation, monkeypatch):
+    import ulzoo.evaluation as module
+
+    calls = []
+
+    def noted(name):
+        call = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a: calls.append((name, a[1].shape)) or call(*a))
+
+    noted("rates")
+    noted("reconstruct")
+    alone = evaluation.examples(5)
+    assert sorted(calls) == [("rates", (5, 8, 8, 1)), ("reconstruct", (5, 8, 8, 1))]
+    assert (alone.times, alone.rate_seed) == (16, 0)
+    assert len(set(alone.index)) == len(alone.index) == 5
+    source = evaluation.source("heldout")
+    assert (np.stack([source[int(i)]["image"] for i in alone.index]) == alone.originals).all()
+    assert [int(source[int(i)]["label"]) for i in alone.index] == list(alone.labels)
+    # Once a metric has seen the whole split, its numbers are taken; its batches here are of 4.
+    table = evaluation.rates("heldout", None, 2, 7)
+    _, results, how = evaluation.reconstructions("heldout", None, 0, None)
+    calls.clear()
+    later = evaluation.examples(5)
+    assert calls == []
+    assert (later.index == alone.index).all()
+    assert (later.times, later.rate_seed, later.protocol) == (2, 7, how)
+    np.testing.assert_array_equal(later.nats, table.nats[later.index].mean(axis=1))
+    np.testing.assert_array_equal(later.reconstructions, results[later.index])
+    # One unit of uint8 is rounding between float32 sums over batches of 4 and 5.
+    assert np.abs(later.reconstructions.astype(int) - alone.reconstructions).max() <= 1

@@ -35,7 +35,9 @@ def test_a_run_tells_its_parts_and_numbers():
     assert lines[2] == "stage 1: compiling, then 40 steps of 8"
     assert re.fullmatch(r"stage1/heldout/bits_per_pixel = .* bits/pixel  \[.*\]  \(upper bound\)", lines[3])
     assert "stage 2: compiling, then 40 steps of 8" in lines
-    assert lines[-2] == f"12 samples: {finished_run().directory / 'samples' / 'grid.png'}"
+    assert lines[-3] == f"12 samples: {finished_run().directory / 'samples' / 'grid.png'}"
+    # The page itself is tested where it is made; without the extra, one line says how to get it.
+    assert re.match(r"report: |no report: it needs pip install", lines[-2])
     assert re.fullmatch(r"done in \d+ s: .*", lines[-1])
     progress = re.search(r"^stage 1: 40/40 steps in .*$", finished_run().stderr, re.M)[0]
     assert re.search(r"steps/s  [\d.]+ images/s  loss [\d.]+  bits/pixel [\d.]+$", progress)
