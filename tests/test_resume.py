@@ -146,8 +146,8 @@ def test_a_run_is_not_continued_as_another_experiment(copy, capsys, old, new):
     assert main(["run", "--resume", str(copy)]) == 2
     assert capsys.readouterr().err == (
         f"{path}: changed since the run was started\n"
-        "    start a new run, or undo the change: only name, sample, evaluate, trackers, parallel, log_every"
-        " and checkpoint_every may differ\n"
+        "    start a new run, or undo the change: only what does not touch the weights may differ,"
+        " such as name, sample, evaluate, trackers, parallel, log_every and checkpoint_every\n"
     )
 
 

@@ -77,8 +77,8 @@ def spec_of(run: Run, changes: dict[str, Any] | None = None, *, note: Say | None
         reasons = "".join(f"    {line}\n" for line in other_components(saved, spec))
         raise RunError(
             f"{run.resolved_path}: changed since the run was started\n{reasons}"
-            "    start a new run, or undo the change: only name, sample, evaluate, trackers, parallel,"
-            " log_every and checkpoint_every may differ"
+            "    start a new run, or undo the change: only what does not touch the weights may differ,"
+            " such as name, sample, evaluate, trackers, parallel, log_every and checkpoint_every"
         )
     if note is not None:
         for line in new_origins(saved, spec, Registry.discover()):
