@@ -13,6 +13,7 @@ from ulzoo.run import Run
 def run(arguments: argparse.Namespace) -> None:
     with Run.open(arguments.directory, write=True) as run:
         from ulzoo.experiment import Experiment, metric_stage
+        from ulzoo.showing import report_on
         from ulzoo.stages import evaluate_stage, evaluation_of, spec_of
         from ulzoo.trackers.opening import open_trackers
 
@@ -34,3 +35,5 @@ def run(arguments: argparse.Namespace) -> None:
         run.track(open_trackers(spec, run.directory))
         for stage in wanted:
             evaluate_stage(run, experiment, evaluation_of(run, experiment, stage), say)
+        if run.report_path.exists():
+            report_on(run, say)
