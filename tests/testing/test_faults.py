@@ -6,7 +6,7 @@ import pytest
 from faulty import FAULTS, Refusing
 
 from ulzoo.errors import RegistryError, UlzooError
-from ulzoo.testing import ConformanceError, check_component
+from ulzoo.testing import ConformanceError, check_component, failures
 from ulzoo.testing.conformance import applicable, prepare, run_check
 from ulzoo.testing.kinds import MODULES, OTHERS, checks_of
 
@@ -61,3 +61,18 @@ def test_what_cannot_be_checked_is_said(builtin_registry):
 
 def test_one_device_checks_no_sharding():
     assert "sharding" not in applicable("encoder")
+
+
+def test_what_cannot_be_built_is_told_once_with_its_line(builtin_registry):
+    class Broken(Refusing):
+        """Raises when it is built."""
+
+        def build(self, io, *, key):
+            raise ZeroDivisionError("division by zero")
+
+    (failure,) = failures(Broken, kind="encoder", registry=builtin_registry)
+    line = Broken.build.__code__.co_firstlineno + 1
+    assert str(failure) == (
+        "faulty.scale.v1: contract: expected that `build` gives a module of the kind's contract, whose arrays"
+        f" are JAX arrays, got ZeroDivisionError: division by zero at {__file__}:{line}"
+    )
