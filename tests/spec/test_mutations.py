@@ -7,7 +7,7 @@ import pytest
 from fake_site import SPEC
 
 from ulzoo.errors import SpecError
-from ulzoo.spec import Spec, check_structure, dump_yaml, load_spec, spec_hash
+from ulzoo.spec import Spec, check_structure, diff, dump_yaml, load_spec, parse_spec, show, spec_hash
 
 COUNT = 1200
 # A spec loads in about 2 ms; the largest text that is accepted at all, 1 MB, parses in about 0.2 s. The bound
@@ -106,6 +106,8 @@ def attempt(path, raw, registry, overrides=()):
     assert isinstance(spec, Spec)
     assert structure is None
     dump_yaml(spec), spec_hash(spec)
+    assert parse_spec(show(spec), registry=registry) == spec
+    assert diff(spec, spec) == ()
     return True
 
 

@@ -66,6 +66,18 @@ def test_a_spec_made_in_python_has_no_file(load):
     assert origin(made, ("seed",)) == origin(made, ("encoder", "rate")) == "<spec>"
 
 
+def test_what_was_changed_in_python_is_not_the_files(load):
+    spec = load()
+    copy = spec.model_copy(
+        update={"seed": 7, "encoder": spec.encoder.model_copy(update={"rate": 0.5, "channels": (1,)})}
+    )
+    found = origins(copy)
+    assert found["seed"] == found["encoder.rate"] == found["encoder.channels"] == "<spec>"
+    assert found["encoder.type"] == "my.yaml:5:3"
+    assert found["encoder.wide"] == "default"
+    assert origins(spec)["seed"] == "default"
+
+
 def test_what_is_shown_is_the_spec(load):
     overrides = [
         "name=x",

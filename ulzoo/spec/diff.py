@@ -52,7 +52,8 @@ def diff(old: Spec, new: Spec) -> tuple[Change, ...]:
     Spelling is no difference: comments, order, defaults written out or not, 1.0 for 1, a component's name
     with its distribution.
     """
-    before, after = _leaves(old), _leaves(new)
+    old_plain, new_plain = resolved(old), resolved(new)
+    before, after = _leaves(old, old_plain), _leaves(new, new_plain)
     changes = []
     for location in _in_order(before, after):
         a, b = before.get(location), after.get(location)
@@ -67,8 +68,8 @@ def diff(old: Spec, new: Spec) -> tuple[Change, ...]:
                 min(effects, key=list(Effect).index),
                 ABSENT if a is None else a.value,
                 ABSENT if b is None else b.value,
-                "" if a is None else origin(old, location),
-                "" if b is None else origin(new, location),
+                "" if a is None else origin(old, location, old_plain),
+                "" if b is None else origin(new, location, new_plain),
             )
         )
     return tuple(sorted(changes, key=lambda change: list(Effect).index(change.effect)))
@@ -110,8 +111,7 @@ class _Value:
     effect: Effect
 
 
-def _leaves(spec: Spec) -> dict[Location, _Value]:
-    plain = resolved(spec)
+def _leaves(spec: Spec, plain: Any) -> dict[Location, _Value]:
     leaves = spec_leaves(spec, plain, Effect.OBJECTIVE)
     same = spec_leaves(spec, canonical(plain), Effect.OBJECTIVE)
     return {

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from ulzoo.errors import Problem, SpecError
 from ulzoo.spec.component import ComponentFinder, Resolution, installed
+from ulzoo.spec.dump import resolved
 from ulzoo.spec.fields import Place
 from ulzoo.spec.messages import loose_literals, problems
 from ulzoo.spec.model import Spec
@@ -91,5 +92,6 @@ def _validate(document: Document, overrides: Overrides, resolution: Resolution) 
         found += problems(error.errors(include_url=False), document, root, resolution)
     if found:
         raise SpecError(found)
+    document.resolved = resolved(spec)
     spec._source = document
     return spec

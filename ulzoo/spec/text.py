@@ -46,11 +46,13 @@ class Document:
 
     Documents all compare equal: they ride along with values that are compared by what they mean.
     `defaults` are those values that nobody wrote: an override of a part brings the rest of the default along.
+    `resolved` is what the spec was when it was read; a copy changed in Python differs from it.
     """
 
     data: Any = field(compare=False)
     marks: dict[Location, Mark] = field(default_factory=dict, compare=False)
     defaults: set[Location] = field(default_factory=set, compare=False)
+    resolved: Any = field(default=None, compare=False)
 
     def mark(self, location: Location) -> Mark:
         """The mark of a location, or of the nearest thing around it that the text has."""
