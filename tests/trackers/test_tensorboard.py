@@ -1,9 +1,11 @@
 """Event files, read back by TensorBoard's own reader."""
 
 import json
+from io import BytesIO
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ulzoo.records import Record
 from ulzoo.trackers.base import Picture, TrackerIO
@@ -45,6 +47,8 @@ def test_numbers_words_and_pictures(io, tmp_path):
     assert events.SummaryMetadata("stage1/train/loss").summary_description == "bits/pixel, proxy"
     (image,) = events.Images("stage1/samples")
     assert (image.step, image.width, image.height) == (20, 8, 8)
+    shown = Image.open(BytesIO(image.encoded_image_string)).convert("L")
+    assert (np.asarray(shown) == grey[..., 0]).all()
     (text,) = events.Tensors("spec/text_summary")
     assert json.loads(text.tensor_proto.string_val[0]) == {"ulzoo": 1}
 

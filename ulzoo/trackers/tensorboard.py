@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +14,7 @@ from ulzoo.spec.component import Component
 from ulzoo.trackers.base import Picture, Tracker, TrackerIO, require
 
 if TYPE_CHECKING:
-    from tensorboardX import SummaryWriter
+    from tensorboardX.event_file_writer import EventsWriter
 
 
 class TensorBoardConfig(Component):
@@ -40,51 +42,66 @@ class TensorBoard:
     def __init__(self, io: TrackerIO) -> None:
         self._folder = io.directory / "tensorboard"
         self._spec = io.spec
-        self._writers: dict[str, SummaryWriter] = {}
+        self._open: dict[str, EventsWriter] = {}
 
     def resume(self, stage: str, step: int) -> None:
-        if stage in self._writers:
-            self._writers.pop(stage).close()
-        again = bool(self._files(stage))
-        # Readers drop what earlier files tell of this step and later ones.
-        writer = self._open(stage, {"purge_step": step + 1} if again else {})
-        if not again:
-            writer.add_text("spec", "    " + json.dumps(self._spec, indent=2).replace("\n", "\n    "), 0)
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.summary import text
+
+        if stage in self._open:
+            self._open.pop(stage).close()
+        if self._files(stage):
+            # Readers drop what earlier files tell of this step and later ones.
+            start = SessionLog(status=SessionLog.START)
+            self._write(stage, [Event(step=step + 1, session_log=start, wall_time=time.time())])
+        else:
+            spec = "    " + json.dumps(self._spec, indent=2).replace("\n", "\n    ")
+            self._summaries(stage, [(0, text("spec", spec))])
 
     def records(self, records: Sequence[Record]) -> None:
-        for record in records:
-            words = [record.unit, str(record.protocol.get("rate", ""))]
-            self._writer(record.stage).add_scalar(
-                record.name, record.value, record.step, summary_description=", ".join(filter(None, words))
+        from tensorboardX.summary import scalar
+
+        for stage, group in groupby(records, key=lambda record: record.stage):
+            self._summaries(
+                stage, [(r.step, scalar(r.name, r.value, summary_description=_words(r))) for r in group]
             )
-        # A checkpoint follows its records: what is before it must not be lost with a process that is killed.
-        for stage in {record.stage for record in records}:
-            self._writers[stage].flush()
 
     def pictures(self, pictures: Sequence[Picture]) -> None:
+        from tensorboardX.summary import image
+
         for picture in pictures:
-            self._writer(picture.stage).add_image(
-                picture.name, picture.image, picture.step, dataformats="HWC"
-            )
+            shown = image(picture.name, picture.image, dataformats="HWC")
+            self._summaries(picture.stage, [(picture.step, shown)])
 
     def close(self) -> None:
-        for writer in self._writers.values():
+        for writer in self._open.values():
             writer.close()
-        self._writers = {}
+        self._open = {}
 
-    def _writer(self, stage: str) -> SummaryWriter:
-        return self._writers[stage] if stage in self._writers else self._open(stage, {})
+    def _summaries(self, stage: str, summaries: Sequence[tuple[int, Any]]) -> None:
+        from tensorboardX.proto.event_pb2 import Event
 
-    def _open(self, stage: str, options: dict[str, Any]) -> SummaryWriter:
-        from tensorboardX import SummaryWriter
+        now = time.time()
+        self._write(stage, [Event(step=step, summary=one, wall_time=now) for step, one in summaries])
 
-        # The name has the time in whole seconds; the number keeps a quick successor from the same name.
-        self._writers[stage] = SummaryWriter(
-            str(self._folder / stage),
-            filename_suffix=f".{len(self._files(stage))}",
-            **options,
-        )
-        return self._writers[stage]
+    def _write(self, stage: str, events: Sequence[Any]) -> None:
+        # Not tensorboardX's SummaryWriter, which writes from a thread: a checkpoint follows its records, and
+        # what is before a checkpoint must not be lost with a process that is killed.
+        from tensorboardX.event_file_writer import EventsWriter
+
+        if stage not in self._open:
+            # The name has the time in whole seconds; the number keeps a quick successor from the same name.
+            number = len(self._files(stage))
+            (self._folder / stage).mkdir(parents=True, exist_ok=True)
+            self._open[stage] = EventsWriter(str(self._folder / stage / "events"), f".{number}")
+        for event in events:
+            self._open[stage].write_event(event)
+        self._open[stage].flush()
 
     def _files(self, stage: str) -> list[Path]:
         return list((self._folder / stage).glob("events.out.tfevents.*"))
+
+
+def _words(record: Record) -> str:
+    """Unit, and "upper bound" or "proxy" for a rate."""
+    return ", ".join(filter(None, (record.unit, str(record.protocol.get("rate", "")))))
