@@ -15,6 +15,7 @@ import pytest
 import ulzoo
 from ulzoo import cli
 from ulzoo.errors import RegistryError, RunError
+from ulzoo.explanation import explain
 from ulzoo.registry import KINDS, Registry
 from ulzoo.skeleton.write import kinds, write_plugin
 from ulzoo.testing import failures
@@ -65,8 +66,9 @@ def test_its_spec_fits(kind, generated):
     root, registry = generated
     spec = ulzoo.load_spec(root / kind / "specs" / "digits.yaml", registry=registry)
     assert name_of(kind) in ulzoo.dump_yaml(spec)
-    roles = [report.role for report in ulzoo.inspect(ulzoo.assemble(spec), spec)]
-    assert roles == ["encoder", "prior", "decoder", "base_model"]
+    explanation = explain(spec)
+    assert [report.role for report in explanation.reports] == ["encoder", "prior", "decoder", "base_model"]
+    assert explanation.warnings == ()
 
 
 def test_its_spec_trains(generated):

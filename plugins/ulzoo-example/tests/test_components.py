@@ -13,6 +13,7 @@ from ulzoo_example.shapes.source import coverage
 
 import ulzoo
 from ulzoo.errors import InterfaceError
+from ulzoo.explanation import explain
 from ulzoo.interfaces import NetworkIO
 
 SPEC = Path(__file__).parents[1] / "specs" / "shapes.yaml"
@@ -58,7 +59,9 @@ def test_splits_differ():
 
 def test_the_spec_fits_and_finds_all_three_by_name():
     spec = ulzoo.load_spec(SPEC)
-    reports = {report.role: report for report in ulzoo.inspect(ulzoo.assemble(spec), spec)}
+    explanation = explain(spec)
+    assert explanation.warnings == ()
+    reports = {report.role: report for report in explanation.reports}
     assert reports["encoder"].output_shape == (4, 4, 4)
     # 16 coefficients of a 4×4 patch to 4 channels, and 4 biases.
     assert reports["encoder"].parameters == 16 * 4 + 4
