@@ -214,6 +214,15 @@ def test_a_curve_of_a_run_that_was_continued_is_one_line(tmp_path):
     assert run.curve("stage1/train/loss") == [(10, 100.0), (20, 103.0), (30, 104.0), (40, 105.0)]
 
 
+def test_a_collapsed_latent_is_told_first(tmp_path, quick):
+    alarm = measured("stage1/heldout/collapsed", 1.0, "1", bits_per_latent_dim=0.012, threshold=0.05)
+    page = page_of(make_run(tmp_path / "run", lines=[*records(), alarm]))
+    told = " ".join(page.all("header")[0].text.split())
+    assert "The latent has collapsed It holds 0.012 bits per dimension" in told
+    assert "collapsed" not in page.all("dl")[0].text
+    assert "has collapsed" not in page_of(make_run(tmp_path / "sound")).all("header")[0].text
+
+
 def test_numbers_that_are_not_finite_are_shown(tmp_path):
     lines = [training("stage1", "loss", 10, float("inf")), training("stage1", "loss", 20, float("nan"))]
     told = page_of(make_run(tmp_path / "run", lines=lines, finished=())).section("training")

@@ -1,7 +1,8 @@
-"""What a report cannot show, and why: a page that leaves something out without a word would be misread."""
+"""What a reader must know first: what a report cannot show and why, and whether the latent is empty."""
 
 from __future__ import annotations
 
+from ulzoo.report.numbers import short
 from ulzoo.report.reading import RunData
 
 
@@ -43,3 +44,16 @@ def _training(run: RunData, stage: int) -> list[str]:
         f"Stage {stage} is not finished: its last record is of step {steps[-1]}{total}."
         f" Continue with: ulzoo run --resume {run.directory}"
     ]
+
+
+def collapsed(run: RunData) -> str | None:
+    """A sentence if the run found its latent to be as good as empty."""
+    found = [record for name, record in run.measured.items() if name.endswith("/collapsed")]
+    if not found:
+        return None
+    rate = found[-1].protocol.get("bits_per_latent_dim")
+    held = f"{short(rate)} bits per dimension" if isinstance(rate, int | float) else "next to nothing"
+    return (
+        f"It holds {held}: reconstructions and samples owe next to nothing to it. Raise the decoder's loss"
+        " factor or bias, or warm the rate up (stage1.rate_warmup_steps)."
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ulzoo.report.figures import MORE_CURVES, by_position, curves, rate_by_level
-from ulzoo.report.gaps import gaps
+from ulzoo.report.gaps import collapsed, gaps
 from ulzoo.report.knobs import knobs_of
 from ulzoo.report.numbers import duration, flat, moment
 from ulzoo.report.pictures import examples, sheet
@@ -27,6 +27,7 @@ def page(run: RunData) -> str:
         "run.html",
         run=run,
         gaps=gaps(run),
+        collapsed=collapsed(run),
         key=key_numbers(rows),
         total=None if seconds is None else duration(seconds),
         samples=sheet(run),

@@ -53,7 +53,7 @@ def measured_rows(run: RunData) -> tuple[list[Measured], list[dict[str, str]]]:
 
 def key_numbers(rows: list[Measured]) -> list[Measured]:
     """What a reader asks first: one of each metric, without its other units and without the examples."""
-    chosen = [row for row in rows if "/examples/" not in row.name]
+    chosen = [row for row in rows if not ("/examples/" in row.name or row.name.endswith("/collapsed"))]
     return [row for row in chosen if row.name.split("/")[-1] not in _SAME_NUMBER]
 
 
