@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from faulty import FAULTS, Refusing
+from faulty import FAULTS
+from faulty_configurations import Refusing
 
 from ulzoo.errors import RegistryError, UlzooError
 from ulzoo.testing import ConformanceError, check_component, failures

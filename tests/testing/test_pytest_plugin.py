@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 OWN = """
-from faulty import Scale
+from faults import Scale
 from ulzoo.spec import Component
 from ulzoo.testing import failures
 from typing import Literal
