@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
+from making import blocks
+from making.python_page import python_page
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -23,6 +26,8 @@ from ulzoo.spec.fields import field_types
 
 HERE = Path(__file__).parent
 MADE = "<!-- Made by docs/generate.py from the code; changes belong there. -->"
+PARTLY = ("reference/cli.md", "reference/errors.md", "reference/metrics.md")
+"""Pages written by hand around blocks that are made."""
 
 
 def pages(registry: Registry) -> dict[str, str]:
@@ -31,7 +36,28 @@ def pages(registry: Registry) -> dict[str, str]:
         "reference/spec.md": spec_page(),
         "reference/components.md": components_page(registry),
         "reference/rules.md": rules_page(),
+        "reference/python.md": f"{MADE}\n{python_page()}",
+        **{
+            path: blocks.filled((HERE / path).read_text(encoding="utf-8"), _block(registry))
+            for path in PARTLY
+        },
     }
+
+
+def _block(registry: Registry) -> Callable[[str], list[str]]:
+    """From a block's name to its lines."""
+
+    def make(name: str) -> list[str]:
+        what, _, which = name.partition(" ")
+        return {
+            "commands": blocks.command_table,
+            "command": partial(blocks.command_lines, which),
+            "errors": blocks.error_table,
+            "record": blocks.record_table,
+            "metrics": partial(blocks.metric_table, registry),
+        }[what]()
+
+    return make
 
 
 def rules_page() -> str:

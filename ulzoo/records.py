@@ -21,7 +21,7 @@ class Record:
     Attributes:
         step: optimiser steps taken by the stage when it was measured.
         stage: "stage1", "stage2" or what else produced it.
-        name: such as `stage1/held_out/bits_per_pixel`.
+        name: such as `stage1/heldout/bits_per_pixel`.
         value: may be infinite or NaN.
         unit: such as "nats", "bits/pixel", "dB", "1" (a ratio).
         protocol: how it was measured (data, N, seed, sampler and steps, EMA, dtype), JSON data; two values

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
+import re
+import sys
 
 import pytest
 from blocks import ROOT
@@ -12,10 +14,11 @@ from ulzoo.registry import KINDS
 
 @pytest.fixture(scope="module")
 def generate():
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        yield importlib.import_module("generate")
+    finally:
+        sys.path.remove(str(ROOT / "docs"))
 
 
 def test_committed_pages_are_fresh(generate, builtin_registry):
@@ -39,11 +42,44 @@ def test_every_component_and_field_is_described(generate, builtin_registry):
 
 
 def test_table_cells_are_not_torn(generate, builtin_registry):
-    # A bar inside a cell would shift all that follow; each row has four cells.
+    # A bar inside a cell would shift all that follow: rows of a table have as many cells as its head.
     for path, text in generate.pages(builtin_registry).items():
-        rows = [line for line in text.splitlines() if line.startswith("|")]
-        assert bool(rows) == (path != "reference/rules.md")
-        assert all(line.replace("\\|", "").count("|") == 5 for line in rows)
+        for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+            bars = {line.replace("\\|", "").count("|") for line in table.splitlines()}
+            assert len(bars) == 1, (path, table)
+
+
+def test_what_is_made_is_complete(generate, builtin_registry):
+    from ulzoo.cli.commands import COMMANDS
+
+    pages = generate.pages(builtin_registry)
+    for command in COMMANDS:
+        assert f"<!-- made: command {command} -->\n\n```text\nulzoo {command}" in pages["reference/cli.md"]
+    assert "| `--stage 1\\|2` | which of the two; required |" in pages["reference/cli.md"]
+    assert "\nulzoo train SPEC|RUN --stage 1|2 [--out DIR] [--set A.B=VALUE]\n" in pages["reference/cli.md"]
+    assert "| `interval` | low and high end" in pages["reference/metrics.md"]
+    for entry in builtin_registry.entries("metric"):
+        assert f"| [`{entry.name}`](components.md) |" in pages["reference/metrics.md"]
+
+
+def test_every_public_name_is_placed_and_found(generate, builtin_registry, monkeypatch):
+    import ulzoo
+
+    page = generate.pages(builtin_registry)["reference/python.md"]
+    for name in ulzoo.__all__:
+        assert f"| `ulzoo.{name}` | " in page
+    for place in re.findall(r"^::: (\S+)$", page, re.MULTILINE):
+        module, _, name = place.rpartition(".")
+        assert getattr(importlib.import_module(module), name).__doc__, place
+    monkeypatch.setattr(ulzoo, "__all__", [*ulzoo.__all__, "unheard_of"])
+    with pytest.raises(ValueError, match="unheard_of"):
+        generate.python_page()
+
+
+def test_an_unknown_block_is_refused(generate, builtin_registry):
+    page = "<!-- made: weather -->\n<!-- end -->\n"
+    with pytest.raises(KeyError, match="weather"):
+        generate.blocks.filled(page, generate._block(builtin_registry))
 
 
 def test_defaults_read_as_yaml(generate):

@@ -33,7 +33,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
 
 def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="SPEC|RUN", help="YAML file (makes a new run), or a run directory")
-    parser.add_argument("--stage", type=int, choices=(1, 2), required=True)
+    parser.add_argument("--stage", type=int, choices=(1, 2), required=True, help="which of the two; required")
     add_out(parser)
     add_set(parser)
 
@@ -109,7 +109,9 @@ def _plugin(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("new",), help="write the skeleton of a distribution")
     parser.add_argument("name", metavar="NAME", help="of the component, such as acme.patches.v1")
     parser.add_argument("directory", metavar="DIR", help="folder to make")
-    parser.add_argument("--kind", required=True, metavar="KIND", help="such as encoder, network or dataset")
+    parser.add_argument(
+        "--kind", required=True, metavar="KIND", help="such as encoder, network or dataset; required"
+    )
 
 
 COMMANDS = {

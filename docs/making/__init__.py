@@ -1,0 +1,1 @@
+"""Parts of generated pages; `docs/generate.py` puts them into their places."""
