@@ -171,7 +171,11 @@ def test_a_part_that_is_missing_is_named(tmp_path, quick, finished, told):
 
 def test_a_run_without_a_step_and_one_of_a_first_stage_alone(tmp_path, quick):
     found = notice(page_of(make_run(tmp_path / "none", finished=(), lines=[])))
-    assert found[0] == "Stage 1 has no records yet (40 steps to do)."
+    go_on = f"Continue with: ulzoo run --resume {tmp_path / 'none'}"
+    assert found == [
+        f"Stage 1 has no records yet (40 steps to do). {go_on}",
+        "Stage 2 has no records yet (40 steps to do).",
+    ]
     first = re.sub(r"(?ms)^base_model:.*?(?=^\w)|^stage2:.*?\n", "", SPEC)
     page = page_of(make_run(tmp_path / "first", finished=PARTS[:2], spec=first))
     assert notice(page) == ["The spec has no base model: there is no stage 2 and there are no samples."]

@@ -38,12 +38,12 @@ def _training(run: RunData, stage: int) -> list[str]:
     steps = [record.step for record in run.records if record.stage == name and record.is_training]
     of = run.setting(f"{name}.steps")
     total = f" of {of}" if of is not None else ""
+    # Stage 2 goes on from the same command, but not before stage 1.
+    next_one = stage == 1 or "stage1" in run.finished
+    how = f" Continue with: ulzoo run --resume {run.directory}" if next_one else ""
     if not steps:
-        return [f"Stage {stage} has no records yet{f' ({of} steps to do)' if of is not None else ''}."]
-    return [
-        f"Stage {stage} is not finished: its last record is of step {steps[-1]}{total}."
-        f" Continue with: ulzoo run --resume {run.directory}"
-    ]
+        return [f"Stage {stage} has no records yet{f' ({of} steps to do)' if of is not None else ''}.{how}"]
+    return [f"Stage {stage} is not finished: its last record is of step {steps[-1]}{total}.{how}"]
 
 
 def collapsed(run: RunData) -> str | None:
