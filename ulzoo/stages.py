@@ -72,8 +72,8 @@ def spec_of(run: Run, changes: dict[str, Any] | None = None, *, note: Say | None
         RunError: what defines the trained weights was changed since.
     """
     spec = load_spec(run.resolved_path, changes or {})
-    saved = run.manifest_entry("components")
-    if spec_hash(spec) != run.manifest_entry("spec_hash"):
+    started, saved = run.manifest_entry("spec_hash"), run.manifest_entry("components")
+    if spec_hash(spec) != started:
         reasons = "".join(f"    {line}\n" for line in other_components(saved, spec))
         raise RunError(
             f"{run.resolved_path}: changed since the run was started\n{reasons}"
