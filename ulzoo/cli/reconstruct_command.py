@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> None:
         import jax
         import numpy as np
 
-        from ulzoo.data.decode import read_picture
+        from ulzoo.data.decode import Filter, read_picture
         from ulzoo.experiment import Experiment
         from ulzoo.images import side_by_side, write_png
         from ulzoo.interfaces import SamplerIO
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
         files = [Path(name) for name in arguments.files]
         # All are read before the model is: a bad file name should not cost a minute.
         # The filter of the data, where it has one: the model is shown what training showed it.
-        resize = getattr(spec.data, "resize", "bicubic")
+        resize: Filter = getattr(spec.data, "resize", "bicubic")
         height_width = (size[0], size[1])
         originals = np.stack(
             [read_picture(file, height_width, channels=channels, resize=resize) for file in files]
