@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import textwrap
 from urllib.parse import urlsplit
 
 import pytest
@@ -10,6 +12,7 @@ from addresses import HOSTS, external_links, navigation
 from blocks import ROOT, blocks, pages
 
 from ulzoo import errors
+from ulzoo.cli import _parser
 from ulzoo.spec import load_spec
 
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
@@ -30,6 +33,21 @@ def test_links_lead_somewhere(page):
 def _anchor(title: str) -> str:
     """GitHub's: lower case, punctuation dropped, spaces to hyphens."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_can_be_given(page):
+    """Every `ulzoo …` that a page tells to type is understood by the command line."""
+    for block in blocks(str(page.relative_to(ROOT)), "sh"):
+        for command in re.findall(r"(?<![-\w])ulzoo (?!-)[a-z][^\n;&|>]*", re.sub(r"#.*", "", block)):
+            # A shell would have put something in place of `$run`.
+            _parser().parse_args(shlex.split(command)[1:])
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_python_can_be_read(page):
+    for block in blocks(str(page.relative_to(ROOT)), "python"):
+        compile(textwrap.dedent(block), str(page), "exec")
 
 
 def test_every_page_is_in_the_menu_and_in_the_index():
