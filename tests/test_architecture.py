@@ -37,8 +37,19 @@ ALLOWED = {
     "train": {*PROGRAMS, "programs"},
 }
 # Rooms below the programs may not know anyone above them, whatever else they do.
-ABOVE = {"train", "stages", "cli", "hooks", "evaluation", "run"}
-OUTERMOST = {"__init__", "cli", "stages", "__main__", "hooks", "evaluation", "train", "run", "metrics"} | {
+ABOVE = {"train", "training", "stages", "cli", "hooks", "evaluation", "run"}
+OUTERMOST = {
+    "__init__",
+    "cli",
+    "stages",
+    "training",
+    "__main__",
+    "hooks",
+    "evaluation",
+    "train",
+    "run",
+    "metrics",
+} | {
     "showing",
     "timing",
     "report",

@@ -1,43 +1,61 @@
-"""A run that was killed goes on to what an undisturbed run gives, bit for bit; or says why it will not."""
+"""A run that was stopped or killed goes on to what one gives that was not, bit for bit; or says why not."""
 
 import json
+import re
 import shutil
 import time
 from importlib.util import find_spec
 
-import jax
 import numpy as np
 import pytest
+from final_state import state_arrays
 from small_run import SPEC, finished_run, start, write_spec
 
-from ulzoo.checkpoint import Checkpoints
 from ulzoo.cli import main
 from ulzoo.errors import CheckpointError
 from ulzoo.experiment import Experiment
 from ulzoo.run import Run
 from ulzoo.spec import parse_spec, spec_hash
-from ulzoo.stages import checkpoint_manifest, restore, spec_of
+from ulzoo.training import restore
 
 
-def kill_after(path, process):
-    """SIGKILL once `path` is there."""
+def wait_for(path, process):
     deadline = time.monotonic() + 120
     while not path.exists():
         assert process.poll() is None, process.communicate()[1][-3000:]
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def kill_after(path, process):
+    """SIGKILL once `path` is there."""
+    wait_for(path, process)
     process.kill()
     process.communicate()
 
 
+def terminate_after(path, process):
+    """SIGTERM once `path` is there; what the process then says."""
+    wait_for(path, process)
+    process.terminate()
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 143, error[-3000:]
+    assert "Traceback" not in error
+    return error
+
+
 @pytest.fixture(scope="module")
 def killed_run(tmp_path_factory):
-    """Killed in stage 1, resumed, killed in stage 2, resumed; followed by TensorBoard if it can be."""
+    """Terminated in stage 1, resumed, killed in stage 2, resumed; followed by TensorBoard if it can be."""
     folder = tmp_path_factory.mktemp("killed")
-    directory = folder / "run"
+    directory = folder / "a run"
     followed = "trackers: [{type: ulzoo.tensorboard.v1}]\n" if find_spec("tensorboardX") else ""
     process = start("run", write_spec(folder, SPEC + followed), "--out", directory)
-    kill_after(directory / "checkpoints" / "stage1" / "step_00000008", process)
+    error = terminate_after(directory / "checkpoints" / "stage1" / "step_00000008", process)
+    assert "SIGTERM: stopping after this step, to save it; another signal stops at once\n" in error
+    ending = f"interrupted\n    step (\\d+) is saved\n    continue with: ulzoo run --resume '{directory}'\n"
+    step = int(re.search(ending, error)[1])
+    assert (directory / "checkpoints" / "stage1" / f"step_{step:08d}").is_dir()
     assert Run.open(directory).finished() == ()
     process = start("run", "--resume", directory)
     kill_after(directory / "checkpoints" / "stage2" / "step_00000008", process)
@@ -47,24 +65,6 @@ def killed_run(tmp_path_factory):
     assert process.returncode == 0, stderr[-3000:]
     assert "stage 2: continuing at step " in stdout
     return directory
-
-
-def state_arrays(directory, stage):
-    """Every leaf of the final checkpoint as raw bytes."""
-    with Run.open(directory) as run:
-        experiment = Experiment.of(spec_of(run))
-        checkpoints = Checkpoints(run.checkpoints(stage), read_only=True)
-    assert checkpoints.latest() == 40
-    manifest = checkpoint_manifest(experiment.spec, stage)
-    state = checkpoints.restore(40, experiment.program(stage).abstract_state, manifest)
-    leaves = jax.tree_util.tree_leaves_with_path(state)
-    data = {
-        jax.tree_util.keystr(path): jax.random.key_data(leaf)
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-        else leaf
-        for path, leaf in leaves
-    }
-    return {name: np.asarray(leaf) for name, leaf in data.items()}
 
 
 @pytest.mark.parametrize("stage", [1, 2])

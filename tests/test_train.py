@@ -1,5 +1,6 @@
 """The loop and its hooks, on a program of plain functions: nothing is compiled."""
 
+import signal
 from types import SimpleNamespace
 
 import jax
@@ -9,9 +10,10 @@ import pytest
 
 from ulzoo.checkpoint import Checkpoints
 from ulzoo.errors import DataError, TrainingError
-from ulzoo.hooks import MetricLog, save_checkpoints
+from ulzoo.hooks import UNFINISHED, MetricLog, save_checkpoints, stop_when_asked
 from ulzoo.parallel.mesh import make_mesh
 from ulzoo.programs.state import TrainState
+from ulzoo.stopping import StopRequest, Terminated
 from ulzoo.train import train
 
 
@@ -106,6 +108,35 @@ def test_intervals_end_at_checkpoints_so_that_a_resumed_run_has_the_same(tmp_pat
     assert [r.step for r in whole if r.name.endswith("/loss")] == [4, 5, 8, 10, 12]
     halves = resumed(tmp_path / "halves", 0, 8) + resumed(tmp_path / "halves", 8, 12)
     assert halves == whole
+
+
+@pytest.mark.parametrize("at", [1, 3, 4, 8])
+def test_a_stopped_run_has_the_records_of_one_that_was_not(tmp_path, at):
+    """Wherever it stops: in an interval, at its end, at a checkpoint. Thirds are rounded in float32."""
+
+    def part(records, start, unfinished, stop_at=None):
+        log = MetricLog(
+            "stage1", {"loss": "nats", "gradient_norm": "nats"}, 3, records.extend, unfinished=unfinished
+        )
+        stop = StopRequest()
+        with Checkpoints(tmp_path / str(stop_at is None and start == 0)) as checkpoints:
+            hooks = [
+                (1, log),
+                (4, save_checkpoints(checkpoints, {"x": 1}, log)),
+                (1, lambda step, *_: stop.make(signal.SIGTERM) if step == stop_at else None),
+                (1, stop_when_asked(stop, checkpoints, {"x": 1}, log)),
+            ]
+            train(program(lambda n: n / 3), state_at(start), stream(), steps=9, hooks=hooks)
+
+    whole, stopped = [], []
+    part(whole, 0, [])
+    with pytest.raises(Terminated) as caught:
+        part(stopped, 0, [], at)
+    assert caught.value.__notes__ == [f"step {at} is saved"]
+    checkpoints = Checkpoints(tmp_path / "False", read_only=True)
+    assert checkpoints.latest() == at
+    part(stopped, at, checkpoints.manifest(at).get(UNFINISHED, []))
+    assert stopped == whole
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jaxtyping import Array
 
 from ulzoo.checkpoint import Checkpoints
@@ -15,6 +16,10 @@ from ulzoo.errors import TrainingError
 from ulzoo.programs.state import TrainState
 from ulzoo.progress import Progress
 from ulzoo.records import Record
+from ulzoo.stopping import StopRequest
+
+UNFINISHED = "unfinished_interval"
+"""Entry of a checkpoint's manifest: metrics of steps that no record holds yet."""
 
 
 class MetricLog:
@@ -30,6 +35,7 @@ class MetricLog:
         write: receives the records.
         progress: is shown loss and bits/pixel.
         is_bound: whether the rate among the metrics, at full weight, is an upper bound.
+        unfinished: what `unfinished` gave where the run was stopped.
     """
 
     def __init__(
@@ -40,12 +46,17 @@ class MetricLog:
         write: Callable[[list[Record]], None],
         progress: Progress | None = None,
         is_bound: bool = False,
+        unfinished: Sequence[tuple[int, Mapping[str, float]]] = (),
     ) -> None:
         self._is_bound = is_bound
         self._stage, self._units, self._every = stage, units, every
         self._write, self._progress = write, progress
-        self._current: list[tuple[int, Mapping[str, Array]]] = []
-        self._waiting: list[tuple[int, Mapping[str, Array]]] = []
+        # Metrics are float32; doubles would give averages that differ in the last digits.
+        self._current: list[tuple[int, Mapping[str, Any]]] = [
+            (step, {name: np.float32(value) for name, value in metrics.items()})
+            for step, metrics in unfinished
+        ]
+        self._waiting: list[tuple[int, Mapping[str, Any]]] = []
 
     def __call__(self, step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
         self._current.append((step, metrics))
@@ -67,6 +78,20 @@ class MetricLog:
         numbers = self._pass_on() or numbers
         if self._progress is not None:
             self._progress.advance(0, numbers)
+
+    def unfinished(self) -> list[tuple[int, dict[str, float]]]:
+        """Steps and metrics of the interval that has not ended, as JSON data; all before it is passed on.
+
+        A log that is made with them goes on as this one would have.
+
+        Raises:
+            TrainingError: a loss or a gradient in it is not finite.
+        """
+        self._pass_on()
+        fetched = [(step, jax.device_get(dict(metrics))) for step, metrics in self._current]
+        for step, metrics in fetched:
+            self._check(step, metrics)
+        return [(step, {name: float(v) for name, v in metrics.items()}) for step, metrics in fetched]
 
     def _pass_on(self) -> dict[str, float] | None:
         if not self._waiting:
@@ -112,5 +137,27 @@ def save_checkpoints(
     def hook(step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
         log.flush()
         checkpoints.save(step, state, {**manifest, "step": step})
+
+    return hook
+
+
+def stop_when_asked(
+    stop: StopRequest, checkpoints: Checkpoints, manifest: Mapping[str, Any], log: MetricLog
+) -> Callable[[int, TrainState, Mapping[str, Array]], None]:
+    """A hook, to come after `save_checkpoints`, that saves and raises once there is a request to stop.
+
+    The log's interval goes into the checkpoint: a run that was stopped has the records of one that was not.
+    """
+
+    def hook(step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
+        if not stop.made:
+            return
+        checkpoints.wait()
+        if checkpoints.latest() != step:
+            checkpoints.save(step, state, {**manifest, "step": step, UNFINISHED: log.unfinished()})
+            checkpoints.wait()
+        interruption = stop.interruption()
+        interruption.add_note(f"step {step} is saved")
+        raise interruption
 
     return hook

@@ -9,16 +9,19 @@ import sys
 from collections.abc import Sequence
 
 from ulzoo.cli.commands import COMMANDS
-from ulzoo.cli.interruption import Terminated, termination_as_interruption
+from ulzoo.cli.interruption import termination_as_interruption
 from ulzoo.cli.reporting import report
 from ulzoo.errors import UlzooError
+from ulzoo.stopping import DEFAULT_GRACE, GRACE_VARIABLE, Terminated, grace_seconds
 
-_ENVIRONMENT = """\
+_ENVIRONMENT = f"""\
 environment:
   JAX_PLATFORMS                 where to compute, such as cpu or cuda; by default the fastest there is
   JAX_COMPILATION_CACHE_DIR     where compiled programs are kept between commands;
                                 by default ulzoo/xla in $XDG_CACHE_HOME or ~/.cache, for a month
   JAX_ENABLE_COMPILATION_CACHE  0: keep none
+  {GRACE_VARIABLE}           how long training may take to save after SIGTERM or SIGINT;
+                                by default {DEFAULT_GRACE:g}
 """
 
 
@@ -36,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         use_compilation_cache(os.environ)
     try:
+        if COMMANDS[arguments.command].compiles:
+            grace_seconds(os.environ)
         with termination_as_interruption():
             return importlib.import_module(f"ulzoo.cli.{arguments.command}_command").run(arguments) or 0
     except UlzooError as error:

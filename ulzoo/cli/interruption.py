@@ -10,9 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, as batch systems send it before they kill; to all else like an interruption by hand."""
+from ulzoo.stopping import Terminated
 
 
 @contextmanager
