@@ -37,12 +37,13 @@ ALLOWED = {
     "train": {*PROGRAMS, "programs"},
 }
 # Rooms below the programs may not know anyone above them, whatever else they do.
-ABOVE = {"train", "training", "stages", "cli", "hooks", "evaluation", "run"}
+ABOVE = {"train", "training", "resume_check", "stages", "cli", "hooks", "evaluation", "run"}
 OUTERMOST = {
     "__init__",
     "cli",
     "stages",
     "training",
+    "resume_check",
     "__main__",
     "hooks",
     "evaluation",

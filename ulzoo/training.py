@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from ulzoo.checkpoint import Checkpoints
-from ulzoo.data.pipeline import batches
+from ulzoo.data.pipeline import Batch, Batches, batches
 from ulzoo.errors import RunError, TrainingError
 from ulzoo.experiment import Experiment
 from ulzoo.hooks import UNFINISHED, MetricLog, save_checkpoints, stop_when_asked
@@ -25,8 +26,20 @@ from ulzoo.timing import StepClock, timed
 from ulzoo.train import Hook, train
 
 
-def train_stage(run: Run, experiment: Experiment, stage: int, say: Say) -> None:
+def train_stage(
+    run: Run,
+    experiment: Experiment,
+    stage: int,
+    say: Say,
+    *,
+    until: int | None = None,
+    watch: Callable[[int, Mapping[str, np.ndarray]], object] | None = None,
+) -> None:
     """Train one stage from its latest checkpoint, or from the start, to its end.
+
+    Args:
+        until: the step to end with and to save; by default the stage's last.
+        watch: is shown the number of each step and its batch, as the host reads it: one step ahead.
 
     Raises:
         TrainingError: a loss that is not finite; the checkpoints before it stay.
@@ -34,6 +47,7 @@ def train_stage(run: Run, experiment: Experiment, stage: int, say: Say) -> None:
         KeyboardInterrupt: a signal asked to stop; the step that it came in is saved.
     """
     spec, settings = experiment.spec, experiment.settings(stage)
+    last = settings.steps if until is None else until
     grace = grace_seconds(os.environ)
     autoencoder = restore(run, experiment, 1)[0] if stage == 2 else None
     program = experiment.program(stage, autoencoder)
@@ -65,13 +79,13 @@ def train_stage(run: Run, experiment: Experiment, stage: int, say: Say) -> None:
             clock = StepClock(settings.batch_size)
             hooks: list[Hook] = [
                 (1, log),
-                (settings.checkpoint_every or settings.steps, save),
+                (settings.checkpoint_every or last, save),
                 (1, clock),
                 (1, stop_when_asked(stop, checkpoints, manifest, log)),
             ]
             try:
                 with timed(run, program.name, clock.facts):
-                    train(program, state, stream, steps=settings.steps, hooks=hooks)
+                    train(program, state, _watched(stream, done, watch), steps=last, hooks=hooks)
             except TrainingError as error:
                 raise TrainingError(f"{error}\n    {_what_is_left(checkpoints)}") from error
             skipped = stream.skipped
@@ -112,6 +126,15 @@ def checkpoint_manifest(spec: Spec, stage: int) -> dict[str, Any]:
 def stage_key(spec: Spec, stage: int) -> jax.Array:
     """The key of a stage: parameters and noise."""
     return jax.random.fold_in(jax.random.key(spec.seed), stage)
+
+
+def _watched(
+    stream: Batches, done: int, watch: Callable[[int, Mapping[str, np.ndarray]], object] | None
+) -> Iterator[Batch]:
+    for step, batch in enumerate(stream, start=done + 1):
+        if watch is not None:
+            watch(step, batch)
+        yield batch
 
 
 def _what_is_left(checkpoints: Checkpoints) -> str:

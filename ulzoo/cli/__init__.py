@@ -28,8 +28,9 @@ environment:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status.
 
-    0: done. 2: a mistake that the message says how to mend. 130 and 143: interrupted by hand (SIGINT) and by
-    the system (SIGTERM). Anything else that goes wrong is a bug and keeps its traceback.
+    0: done. 1: resuming is not exact (`verify-resume` alone). 2: a mistake that the message says how to mend.
+    130 and 143: interrupted by hand (SIGINT) and by the system (SIGTERM). Anything else that goes wrong is a
+    bug and keeps its traceback.
     """
     arguments = _parser().parse_args(argv)
     # Orbax, Grain and absl write notes for their own developers.
@@ -42,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if COMMANDS[arguments.command].compiles:
             grace_seconds(os.environ)
         with termination_as_interruption():
-            return importlib.import_module(f"ulzoo.cli.{arguments.command}_command").run(arguments) or 0
+            module = f"ulzoo.cli.{arguments.command.replace('-', '_')}_command"
+            return importlib.import_module(module).run(arguments) or 0
     except UlzooError as error:
         report(error)
         return 2

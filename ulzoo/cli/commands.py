@@ -84,6 +84,13 @@ def _check(parser: argparse.ArgumentParser) -> None:
     add_set(parser)
 
 
+def _verify_resume(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("spec", metavar="SPEC", help="YAML file")
+    parser.add_argument("--stage", type=int, choices=(1, 2), help="only this stage; by default all")
+    parser.add_argument("--steps", type=positive, default=8, metavar="N", help="steps, 2 or more (8)")
+    add_set(parser)
+
+
 def _show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", metavar="SPEC", help="YAML file, or a run directory")
     add_set(parser)
@@ -124,8 +131,11 @@ COMMANDS = {
     "check": Command("check specs down to shapes; print parameters, FLOPs and warnings", _check),
     "show": Command("print a spec with every default, and where each value comes from", _show),
     "diff": Command("say what two specs or runs differ in, grouped by what it means", _diff),
+    "verify-resume": Command(
+        "train a few steps straight and with a restart, and compare bit by bit", _verify_resume, compiles=True
+    ),
     "schema": Command("write a JSON Schema of everything installed, for editors", _schema),
     "components": Command("list what is installed, or describe one component", _components),
     "plugin": Command("write a distribution with a component of your own, to be changed", _plugin),
 }
-"""Name → command; `ulzoo.cli.<name>_command` has its `run(arguments)`."""
+"""Name → command; `ulzoo.cli.<name>_command`, with _ for -, has its `run(arguments)`."""
