@@ -1,15 +1,16 @@
 """`ulzoo verify-resume`: exact where it is, and not where it is not."""
 
 import re
+import subprocess
+import sys
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_run import SPEC, start, write_spec
+from small_run import ENVIRONMENT, SPEC, write_spec
 
 import ulzoo.resume_check
 from ulzoo.cli import main
-from ulzoo.data.pipeline import batches
 from ulzoo.errors import RunError
 from ulzoo.resume_check import compare_batches, compare_states
 
@@ -29,11 +30,41 @@ def spec(tmp_path):
     return str(write_spec(tmp_path))
 
 
-def test_a_new_process_goes_on_exactly_with_diffusion_in_both_roles(tmp_path):
-    process = start("verify-resume", write_spec(tmp_path, DIFFUSION), "--stage", "1", "--steps", "5")
-    output, error = process.communicate(timeout=200)
-    assert process.returncode == 0, error[-3000:]
-    lines = output.splitlines()
+# Twice in one process, for its compiled programs; the second time what continues reads from the beginning.
+PROGRAM = """
+import sys
+import ulzoo.resume_check, ulzoo.training
+from ulzoo.cli import main
+
+command = ["verify-resume", sys.argv[1], "--stage", "1", "--steps"]
+assert main([*command, "5"]) == 0
+batches = ulzoo.training.batches
+
+def forgetful(dataset, *, start_step, **options):
+    return batches(dataset, start_step=0, **options)
+
+def go_on(directory, stage, steps):
+    ulzoo.training.batches = forgetful
+    ulzoo.resume_check._continue([directory, stage, steps])
+
+ulzoo.resume_check._in_a_new_process = go_on
+assert main([*command, "4"]) == 1
+"""
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """Of a restart that is exact and of one that is not."""
+    path = write_spec(tmp_path_factory.mktemp("verified"), DIFFUSION)
+    command = [sys.executable, "-c", PROGRAM, str(path)]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    exact, end, other = done.stdout.partition("resuming is exact\n")
+    return exact + end, other
+
+
+def test_a_new_process_goes_on_exactly_with_diffusion_in_both_roles(certificates):
+    lines = certificates[0].splitlines()
     assert re.fullmatch(
         r"stage 1: 5 steps against 2 and 3 in a new process; spec [0-9a-f]{12}, 1 × cpu \(cpu\)", lines[0]
     )
@@ -45,18 +76,8 @@ def test_a_new_process_goes_on_exactly_with_diffusion_in_both_roles(tmp_path):
     assert lines[-1] == "stage 1: resuming is exact"
 
 
-def test_a_restart_that_reads_other_data_is_found(spec, capsys, monkeypatch):
-    def forgetful(dataset, *, start_step, **options):
-        return batches(dataset, start_step=0, **options)
-
-    def go_on(directory, stage, steps):
-        with monkeypatch.context() as patch:
-            patch.setattr("ulzoo.training.batches", forgetful)
-            ulzoo.resume_check._continue([directory, stage, steps])
-
-    monkeypatch.setattr(ulzoo.resume_check, "_in_a_new_process", go_on)
-    assert main(["verify-resume", spec, "--stage", "1", "--steps", "4"]) == 1
-    output = capsys.readouterr().out
+def test_a_restart_that_reads_other_data_is_found(certificates):
+    output = certificates[1]
     assert re.search(
         r"weights +\d+ of \d+ arrays equal bit for bit\n +params\.\S+: up to \d\S* ulp\n", output
     )
