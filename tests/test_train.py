@@ -161,3 +161,31 @@ def test_a_loss_that_is_not_finite_stops_before_it_is_saved(tmp_path, bad):
         },
     )
     assert (np.asarray(restored["w"]) == 4.0).all()
+
+
+def skipping(bad, every):
+    """Records of 6 steps in which those in `bad` were skipped; the loss of step n is n."""
+    records = []
+    units = {"loss": "nats", "gradient_norm": "nats", "skipped_steps": "1"}
+    log = MetricLog("stage1", units, every, records.extend)
+    for step in range(1, 7):
+        loss = float("nan") if step in bad else float(step)
+        metrics = {"loss": loss, "gradient_norm": 1.0, "skipped_steps": float(step in bad)}
+        log(step, None, {name: np.float32(value) for name, value in metrics.items()})
+    log.flush()
+    return {(r.step, r.name.rpartition("/")[2]): r.value for r in records}
+
+
+def test_skipped_steps_are_counted_and_left_out_of_averages(monkeypatch):
+    found = skipping({2, 4, 5, 6}, 3)
+    assert found == {(3, "loss"): 2.0, (3, "gradient_norm"): 1.0, (3, "skipped_steps"): 1.0} | {
+        (6, "skipped_steps"): 3.0
+    }
+    monkeypatch.setattr("ulzoo.hooks.LONGEST_SKIP", 3)
+    assert skipping({1, 2, 4, 5}, 2)
+    with pytest.raises(TrainingError) as caught:
+        skipping({2, 3, 4, 5}, 3)
+    assert str(caught.value) == (
+        "stage1: 3 steps in a row skipped up to step 4, each with a loss or gradient that is not finite\n"
+        "    try a smaller learning rate, a longer warm-up, or precision: float32"
+    )

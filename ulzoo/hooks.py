@@ -20,13 +20,18 @@ from ulzoo.stopping import StopRequest
 
 UNFINISHED = "unfinished_interval"
 """Entry of a checkpoint's manifest: metrics of steps that no record holds yet."""
+SKIPPED = "skipped_steps"
+"""Metric of programs that skip steps: 1 for a step that changed nothing, else 0."""
+LONGEST_SKIP = 100
+"""Steps skipped in a row after which a run will not recover: nothing has changed in any of them."""
 
 
 class MetricLog:
     """Averages the metrics of an interval, fetches them one interval late, and passes them on.
 
     Late, because by then the device has long computed them: fetching does not stall the steps. `flush` ends
-    the interval and passes on everything.
+    the interval and passes on everything. Averages are over the steps that were taken; skipped ones are
+    counted.
 
     Args:
         stage: "stage1" or "stage2".
@@ -51,6 +56,7 @@ class MetricLog:
         self._is_bound = is_bound
         self._stage, self._units, self._every = stage, units, every
         self._write, self._progress = write, progress
+        self._skipped_in_a_row = 0
         # Metrics are float32; doubles would give averages that differ in the last digits.
         self._current: list[tuple[int, Mapping[str, Any]]] = [
             (step, {name: np.float32(value) for name, value in metrics.items()})
@@ -71,7 +77,8 @@ class MetricLog:
         """Pass on whatever is waiting; the interval ends here, perhaps short. Waits for the device.
 
         Raises:
-            TrainingError: a loss or a gradient in it is not finite.
+            TrainingError: a loss or a gradient in it is not finite, in a step that was not skipped, or too
+                many in a row were.
         """
         numbers = self._pass_on()
         self._waiting, self._current = self._current, []
@@ -101,7 +108,11 @@ class MetricLog:
         self._waiting = []
         for step, metrics in zip(steps, fetched, strict=True):
             self._check(step, metrics)
-        means = {name: float(sum(m[name] for m in fetched)) / len(fetched) for name in fetched[0]}
+        taken = [metrics for metrics in fetched if not metrics.get(SKIPPED)]
+        names = [name for name in fetched[0] if name != SKIPPED]
+        means = {name: float(sum(m[name] for m in taken)) / len(taken) for name in names} if taken else {}
+        if SKIPPED in fetched[0]:
+            means[SKIPPED] = float(len(fetched) - len(taken))
         protocol = {"split": "train", "steps": [steps[0], steps[-1]], "ema": False}
         if "rate_weight" in means:
             protocol["rate"] = label(self._is_bound and means["rate_weight"] == 1.0)
@@ -117,6 +128,16 @@ class MetricLog:
         return {words: means[name] for name, words in shown.items() if name in means}
 
     def _check(self, step: int, metrics: Mapping[str, Any]) -> None:
+        if metrics.get(SKIPPED):
+            self._skipped_in_a_row += 1
+            if self._skipped_in_a_row >= LONGEST_SKIP:
+                raise TrainingError(
+                    f"{self._stage}: {LONGEST_SKIP} steps in a row skipped up to step {step},"
+                    " each with a loss or gradient that is not finite\n"
+                    "    try a smaller learning rate, a longer warm-up, or precision: float32"
+                )
+            return
+        self._skipped_in_a_row = 0
         for name, words in (("loss", "loss"), ("gradient_norm", "norm of the gradient")):
             if not math.isfinite(metrics.get(name, 0.0)):
                 raise TrainingError(

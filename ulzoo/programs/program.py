@@ -66,6 +66,7 @@ def make_program(
     mesh: Mesh,
     dtype: Any = jnp.float32,
     frozen: Any = None,
+    skip_nonfinite: bool = False,
 ) -> Program:
     """The machinery that both stages share.
 
@@ -75,6 +76,8 @@ def make_program(
         dtype: compute dtype of the networks; parameters, losses and optimiser stay float32.
         frozen: modules that the loss needs and that are not trained (stage 2's encoder); with abstract shapes
             in place of its arrays the program can be lowered, not run.
+        skip_nonfinite: a step whose loss or gradient is not finite counts, but leaves parameters, EMA and
+            optimiser as they were; a metric `skipped_steps` is then 1, else 0. Decided on the device.
     """
     static = split(eqx.filter_eval_shape(make, jax.random.key(0)))[2]
     everywhere = replicated(mesh)
@@ -107,6 +110,14 @@ def make_program(
         params = optax.apply_updates(state.params, updates)
         averaged = ema_update(state.ema, params, ema, state.step)
         metrics = {"loss": value, **metrics, "gradient_norm": optax.tree.norm(grads)}
+        if skip_nonfinite:
+            taken = jnp.isfinite(value) & jnp.isfinite(metrics["gradient_norm"])
+            params, averaged, opt_state = jax.tree.map(
+                lambda new, old: jnp.where(taken, new, old),
+                (params, averaged, opt_state),
+                (state.params, state.ema, state.opt_state),
+            )
+            metrics["skipped_steps"] = 1.0 - taken.astype(jnp.float32)
         return TrainState(state.step + 1, state.key, params, averaged, opt_state, state.knobs), metrics
 
     def evaluate(frozen_arrays: Any, state: TrainState, batch: Batch, key: PRNGKeyArray) -> Metrics:

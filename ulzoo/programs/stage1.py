@@ -25,6 +25,7 @@ UNITS = {
     "squared_error": "1",
     "rate_weight": "1",
     "gradient_norm": "bits/pixel",
+    "skipped_steps": "1",
 }
 """Units of the program's metrics."""
 
@@ -88,4 +89,5 @@ def stage1(
         ema=settings.ema,
         mesh=mesh,
         dtype=jnp.dtype(precision),
+        skip_nonfinite=settings.nonfinite == "skip",
     )

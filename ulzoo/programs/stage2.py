@@ -18,7 +18,12 @@ from ulzoo.parallel.mesh import check_batch, make_mesh
 from ulzoo.programs.program import Batch, Metrics, Program, make_program, raw_conditions, to_model
 from ulzoo.spec import Stage2
 
-UNITS = {"loss": "nats/dimension", "squared_error": "1/dimension", "gradient_norm": "nats/dimension"}
+UNITS = {
+    "loss": "nats/dimension",
+    "squared_error": "1/dimension",
+    "gradient_norm": "nats/dimension",
+    "skipped_steps": "1",
+}
 """Units of the program's metrics."""
 
 
@@ -79,6 +84,7 @@ def stage2(
         ema=settings.ema,
         mesh=mesh,
         dtype=jnp.dtype(precision),
+        skip_nonfinite=settings.nonfinite == "skip",
         frozen=autoencoder_encoder(autoencoder),
     )
 

@@ -44,6 +44,10 @@ class Stage(SpecModel):
     checkpoint_every: Annotated[int | None, Effect.NOTHING] = Field(default=None, gt=0)
     """Steps between checkpoints; null: only at the end of the stage."""
 
+    nonfinite: Annotated[Literal["stop", "skip"], Effect.PERFORMANCE] = "stop"
+    """A loss or gradient that is not finite: `stop` ends the run before anything is saved; `skip` leaves
+    weights, EMA and optimiser as they were in that step, counts it, and ends the run after 100 in a row."""
+
 
 class Stage1(Stage):
     """Training of encoder, prior and decoder together (Heek et al. 2026, Algorithm 1)."""
