@@ -19,6 +19,7 @@ from ulzoo.interfaces import (
     AbstractSampler,
     AbstractSchedule,
     AbstractWeighting,
+    Condition,
     LossTerms,
     RateTerms,
 )
@@ -40,9 +41,14 @@ class NeedsVector(BareNetwork):
         return super().__call__(z_t, log_snr, condition) + condition.vector.mean()
 
 
-class IgnoresCondition(BareNetwork):
+class IgnoresVector(BareNetwork):
     def __call__(self, z_t, log_snr, condition, *, key=None):
-        return z_t * self.weight + 0.1 * log_snr
+        return super().__call__(z_t, log_snr, Condition(None, condition.spatial))
+
+
+class IgnoresSpatial(BareNetwork):
+    def __call__(self, z_t, log_snr, condition, *, key=None):
+        return super().__call__(z_t, log_snr, Condition(condition.vector, None))
 
 
 def weight(key):
@@ -55,8 +61,14 @@ component(
 component(
     "network",
     "matter",
-    "expected an output that depends on the condition",
-    lambda io, key: IgnoresCondition(weight(key)),
+    "expected an output that depends on the condition's vector",
+    lambda io, key: IgnoresVector(weight(key)),
+)
+component(
+    "network",
+    "matter",
+    "expected an output that depends on the condition's spatial array",
+    lambda io, key: IgnoresSpatial(weight(key)),
 )
 
 

@@ -60,11 +60,12 @@ def test_every_builtin_keeps_its_promises(tmp_path, builtin_registry):
         for entry in builtin_registry.entries()
         if entry.kind != "tracker" and entry.name != "ulzoo.image_folder.v1"
     ]
-    done = run(tmp_path, "-q", *(f"--ulzoo={name}" for name in names))
+    done = run(tmp_path, "-q", "test_own.py", *(f"--ulzoo={name}" for name in names))
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
-def test_a_failure_is_its_message(tmp_path):
+def test_a_failure_is_its_message_and_the_folders_own_tests_are_left_alone(tmp_path):
+    (tmp_path / "test_records.py").write_text("def test_records(): assert False")
     done = run(tmp_path, "--ulzoo", "ulzoo.image_folder.v1", "-k", "records or round_trip")
     assert done.returncode == 1
     assert "ulzoo.image_folder.v1: records: expected that each record of both splits" in done.stdout

@@ -17,13 +17,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="check an installed ulzoo component, such as acme.vit.v1; may be repeated",
+        help="check an installed ulzoo component, such as acme.vit.v1, and no tests but those named",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--ulzoo"):
         _two_devices()
+        # Whoever asks for a component wants no other tests of the folder they stand in, unless named too.
+        if config.args_source is not pytest.Config.ArgsSource.ARGS:
+            config.args = []
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -52,13 +52,17 @@ def conditions(case: ModuleCase) -> None:
 
 
 def matter(case: ModuleCase) -> None:
-    """Input, log-SNR and condition all change the output."""
+    """Input, log-SNR and each part of the condition all change the output."""
     arrays, key = case.parts[0], jax.random.key(1)
     inputs = case.inputs(1)
+    z_t, log_snr, told = inputs
     base = case.single(arrays, inputs, key)
-    words = ("its input", "the log-SNR", "the condition")
-    for position, word in enumerate(words):
-        other = list(inputs)
-        other[position] = jax.tree.map(lambda leaf: leaf + 1.0, inputs[position])
-        change = abs(case.single(arrays, tuple(other), key) - base).max()
+    others = {"its input": (z_t + 1.0, log_snr, told), "the log-SNR": (z_t, log_snr + 1.0, told)}
+    # One part at a time: a network that forgot the label would pass on the strength of the other.
+    if told.vector is not None:
+        others["the condition's vector"] = (z_t, log_snr, Condition(told.vector + 1.0, told.spatial))
+    if told.spatial is not None:
+        others["the condition's spatial array"] = (z_t, log_snr, Condition(told.vector, told.spatial + 1.0))
+    for word, other in others.items():
+        change = abs(case.single(arrays, other, key) - base).max()
         require(change > 0, f"an output that depends on {word}", "one that does not")
