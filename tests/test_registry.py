@@ -93,6 +93,12 @@ def test_unknown_names_answer_with_the_nearest(folder, name, message):
     assert str(caught.value) == message
 
 
+def test_another_kind_has_its_article(folder):
+    distribution(folder, "acme_ulzoo", "1.4", {"encoder": {"acme.net.v1": "A"}}, "fake_absent")
+    with pytest.raises(RegistryError, match="that is an encoder"):
+        Registry([str(folder)]).find("network", "acme.net.v1")
+
+
 def test_a_name_of_two_distributions_is_an_error_only_when_used(folder):
     module(folder, "fake_one", toy("acme.vit.v1"))
     module(folder, "fake_two", toy("acme.vit.v1") + toy("acme.own.v1", "Own"))

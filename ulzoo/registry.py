@@ -253,7 +253,7 @@ class Registry:
         elsewhere = [entry.kind for entry in self._entries if entry.name == short and entry.kind != kind]
         text = f"no {kind} named {name[:80]!r}"
         if elsewhere:
-            text += f"; that is a {elsewhere[0]}"
+            text += f"; that is {'an' if elsewhere[0][0] in 'aeiou' else 'a'} {elsewhere[0]}"
         elif near:
             origins = " or ".join(entry.origin for entry in usable if entry.name == near[0])
             text += f"; did you mean '{near[0]}' ({origins})?"

@@ -113,6 +113,12 @@ def test_configurations_load_without_jax(generated):
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
+@pytest.mark.parametrize("name", ["acme.v1", "acme.v0", "acme.x.v0"])
+def test_a_version_is_not_taken_for_a_name(name, tmp_path):
+    with pytest.raises(RegistryError, match=r"a name reads <namespace>\.<name>\.vN"):
+        write_plugin(name, tmp_path / "new", "encoder")
+
+
 def test_from_the_command_line(tmp_path, capsys):
     assert cli.main(["plugin", "new", "acme.tiles", str(tmp_path / "a" / "tiles"), "--kind", "encoder"]) == 0
     told = capsys.readouterr().out

@@ -112,6 +112,20 @@ def test_what_is_not_yaml_has_a_place(text, line):
     assert ": not YAML: " in fails(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a:\n\tb: 1", "2:1: not YAML: a tab; lines are indented with spaces"),
+        ("a: é\n\tb: 2", "2:1: not YAML: a tab; lines are indented with spaces"),
+        ("a: 1\nname acme\n\nb: 2", "2:1: not YAML: no ':' after this key"),
+        ("x: {a: 1\nb: 2", "2:2: not YAML: did not find expected ',' or '}'; opened at 1:4"),
+        ("a: @x", "1:4: not YAML: found character that cannot start any token"),
+    ],
+)
+def test_frequent_mistakes_have_their_own_line_and_words(text, message):
+    assert fails(text) == f"f.yaml:{message}"
+
+
 def test_half_a_surrogate_pair_is_refused():
     assert fails('a: "\\ud800"').startswith("f.yaml:1:")
 

@@ -43,7 +43,8 @@ class Names:
         """
         full = name if NAME.fullmatch(name) else f"{name}.v1"
         match = NAME.fullmatch(full)
-        if match is None:
+        # `acme.v1` lacks a namespace; with a version of its own, `v1` would become the name.
+        if match is None or (full != name and re.fullmatch(r".*\.v\d+", name)):
             raise RegistryError(
                 f"{name!r} cannot be the name of a component\n"
                 "    a name reads <namespace>.<name>.vN, in lower case, such as acme.patches.v1"

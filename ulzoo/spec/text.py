@@ -96,6 +96,20 @@ def read_text(path: str | Path) -> str:
         raise _failure(source, line, column, text) from None
 
 
+def _told(error: yaml.MarkedYAMLError, text: str) -> tuple[Any, str]:
+    """Where a text stops being YAML, and why: the parser's words, but for mistakes that they hide."""
+    mark, begun = error.problem_mark or error.context_mark, error.context_mark
+    reason = error.problem or error.context or "not YAML"
+    if mark and text[mark.index : mark.index + 1] == "\t":
+        return mark, "a tab; lines are indented with spaces"
+    if begun and reason == "could not find expected ':'":
+        # The parser is past the line by then.
+        return begun, "no ':' after this key"
+    if begun and (error.context or "").startswith("while parsing a flow"):
+        reason += f"; opened at {begun.line + 1}:{begun.column + 1}"
+    return mark, reason
+
+
 def parse(text: str, source: str) -> Document:
     """Data and marks of a YAML text of one document.
 
@@ -160,8 +174,7 @@ class _Reader:
                 elif isinstance(event, yaml.NodeEvent):
                     node = self.compose(event, events, 1)
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            reason = error.problem or error.context or "not YAML"
+            mark, reason = _told(error, text)
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             lines = text.splitlines() or [""]
             if line > len(lines):  # libyaml puts the end of a text without a last line end on a line more
