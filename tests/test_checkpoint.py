@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from ulzoo.checkpoint import Checkpoints
-from ulzoo.errors import CheckpointError
+from ulzoo.errors import CheckpointError, DamageError
 
 # Where a restore fails inside Orbax, its reading tasks are left behind and say so when they are collected.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -274,6 +275,53 @@ def test_a_flipped_bit_is_named(copy):
     assert f"{largest.relative_to(copy / 'step_00000020')}: its content has changed" in message
 
 
+def flip(step: Path) -> None:
+    largest = max(data_files(step / "params"), key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+
+
+def test_the_latest_whole_step_is_found_and_damaged_ones_make_room(copy):
+    flip(copy / "step_00000020")
+    # Left from an earlier time.
+    (copy / "damaged-step_00000020").mkdir()
+    with Checkpoints(copy) as checkpoints:
+        step, state, faults = checkpoints.restore_latest(abstract(make_state()), MANIFEST)
+        assert step == 10
+        assert_same(state, make_state(seed=1))
+        assert [type(fault) for fault in faults] == [DamageError]
+        assert str(faults[0]).startswith(f"{copy / 'step_00000020'}: damaged:\n")
+        checkpoints.save(20, make_state(seed=2), MANIFEST)
+    assert attempt(copy) == ""
+    assert (copy / "damaged-step_00000020" / "params").is_dir()
+
+
+def test_without_a_whole_step_nothing_is_touched(copy):
+    for step in ("step_00000010", "step_00000020"):
+        flip(copy / step)
+    with Checkpoints(copy) as checkpoints:
+        with pytest.raises(DamageError, match="step_00000020: damaged"):
+            checkpoints.restore_latest(abstract(make_state()), MANIFEST)
+        assert checkpoints.steps() == [10, 20]
+
+
+def test_a_step_of_another_model_is_not_passed_over(copy):
+    flip(copy / "step_00000020")
+    with Checkpoints(copy) as checkpoints:
+        with pytest.raises(CheckpointError, match="another model") as caught:
+            checkpoints.restore_latest(abstract(make_state(width=5)), MANIFEST)
+        assert not isinstance(caught.value, DamageError)
+        assert checkpoints.steps() == [10, 20]
+
+
+def test_no_steps_and_read_only(tmp_path, saved):
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.restore_latest(abstract(make_state()), MANIFEST) is None
+    with read(saved) as checkpoints, pytest.raises(CheckpointError, match="reading only"):
+        checkpoints.restore_latest(abstract(make_state()), MANIFEST)
+
+
 # ---- saving ----------------------------------------------------------------------------------------
 
 
@@ -336,6 +384,30 @@ def test_read_only_never_writes(saved):
 def test_states_that_cannot_be_saved(tmp_path, state, error, text):
     with Checkpoints(tmp_path) as checkpoints, pytest.raises(error, match=text):
         checkpoints.save(1, state, {})
+
+
+def test_a_disk_that_is_full_leaves_the_step_before(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, {"a": jnp.ones(4)}, {})
+    checkpoints.wait()
+    try:
+        # Files can grow to 64 KiB, as on a disk that then is full; 1 MiB is wanted.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+        checkpoints.save(2, {"a": jnp.arange(1 << 18, dtype=jnp.float32)}, {})
+        with pytest.raises(CheckpointError, match="cannot save"):
+            checkpoints.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    checkpoints.close()
+    assert read(tmp_path).steps() == [1]
+    with Checkpoints(tmp_path) as again:
+        state = {"a": jnp.zeros(4)}
+        step, restored, faults = again.restore_latest(abstract(state), {})
+        assert (step, faults) == (1, [])
+        assert (np.asarray(restored["a"]) == 1.0).all()
+        again.save(2, state, {})
+    assert read(tmp_path).steps() == [1, 2]
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from final_state import state_arrays
 from small_run import SPEC, finished_run, start, write_spec
 
+from ulzoo.checkpoint import Checkpoints
 from ulzoo.cli import main
 from ulzoo.errors import CheckpointError
 from ulzoo.experiment import Experiment
@@ -46,7 +47,10 @@ def terminate_after(path, process):
 
 @pytest.fixture(scope="module")
 def killed_run(tmp_path_factory):
-    """Terminated in stage 1, resumed, killed in stage 2, resumed; followed by TensorBoard if it can be."""
+    """Terminated in stage 1, resumed, killed in stage 2, its last checkpoint damaged, resumed.
+
+    Followed by TensorBoard if it can be.
+    """
     folder = tmp_path_factory.mktemp("killed")
     directory = folder / "a run"
     followed = "trackers: [{type: ulzoo.tensorboard.v1}]\n" if find_spec("tensorboardX") else ""
@@ -58,13 +62,22 @@ def killed_run(tmp_path_factory):
     assert (directory / "checkpoints" / "stage1" / f"step_{step:08d}").is_dir()
     assert Run.open(directory).finished() == ()
     process = start("run", "--resume", directory)
-    kill_after(directory / "checkpoints" / "stage2" / "step_00000008", process)
+    kill_after(directory / "checkpoints" / "stage2" / "step_00000016", process)
     assert Run.open(directory).finished() == ("stage1", "evaluate1")
+    damaged = directory / "checkpoints" / "stage2" / f"step_{last_step(directory, 2):08d}"
+    # Missing, not changed: the process may have been killed before it wrote the checksums.
+    for path in (damaged / "opt_state" / "d").iterdir():
+        path.unlink()
     process = start("run", "--resume", directory)
     stdout, stderr = process.communicate(timeout=200)
     assert process.returncode == 0, stderr[-3000:]
-    assert "stage 2: continuing at step " in stdout
+    assert f"stage 2: passed over a damaged checkpoint: {damaged}" in stdout
+    assert f"stage 2: continuing at step {int(damaged.name[5:]) - 8} of 40\n" in stdout
     return directory
+
+
+def last_step(directory, stage):
+    return Checkpoints(directory / "checkpoints" / f"stage{stage}", read_only=True).latest()
 
 
 @pytest.mark.parametrize("stage", [1, 2])
@@ -191,3 +204,45 @@ def test_a_flipped_bit_is_found(copy, capsys):
     error = capsys.readouterr().err
     assert "damaged" in error
     assert largest.name in error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [50])
+def test_killed_at_any_moment_it_ends_the_same(tmp_path, kills):
+    """In steps, saves, changes of stage and sampling: whatever part the moment falls into."""
+    undisturbed = finished_run().directory
+    directory = tmp_path / "run"
+    rng = np.random.default_rng(0)
+    arguments, landed = ("run", write_spec(tmp_path), "--out", directory), 0
+    # How long an undisturbed process takes from its first sign to its end, on this machine.
+    span = sum(
+        json.loads(line)["seconds"] for line in (undisturbed / "timings.jsonl").read_text().splitlines()
+    )
+    while landed < kills:
+        process = start(*arguments)
+        wait_for(directory / "manifest.json", process)
+        arguments = ("run", "--resume", directory)
+        time.sleep(rng.uniform(0.0, span))
+        process.kill()
+        process.communicate()
+        if process.returncode == 0:
+            # It was done before the moment came: from the beginning, for the kills that are left.
+            compare(directory, undisturbed)
+            shutil.rmtree(directory)
+            arguments = ("run", tmp_path / "small.yaml", "--out", directory)
+        else:
+            landed += 1
+    if "--resume" in arguments:
+        process = start(*arguments)
+        _, error = process.communicate(timeout=200)
+        assert process.returncode == 0, error[-3000:]
+        compare(directory, undisturbed)
+
+
+def compare(directory, undisturbed):
+    for stage in (1, 2):
+        found, expected = (state_arrays(place, stage) for place in (directory, undisturbed))
+        assert found.keys() == expected.keys()
+        assert all(found[name].tobytes() == array.tobytes() for name, array in expected.items())
+    for name in ("metrics.jsonl", "samples/grid.png"):
+        assert (directory / name).read_bytes() == (undisturbed / name).read_bytes()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +21,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from ulzoo.checksums import damage, seal
-from ulzoo.errors import CheckpointError
+from ulzoo.errors import CheckpointError, DamageError
 from ulzoo.leaf_table import (
     LeafTable,
     by_part,
@@ -169,11 +170,49 @@ class Checkpoints:
                 entry, and none more).
 
         Raises:
-            CheckpointError: the step is missing or damaged; or its leaves, shapes, dtypes or manifest are
-                others than expected. The message names them; nothing has been read then.
+            DamageError: files of the step are missing, cut or changed.
+            CheckpointError: there is no such step; or its leaves, shapes, dtypes or manifest are others than
+                expected. The message names them; nothing has been read then.
             ValueError: a leaf has no sharding.
         """
         return self._restore(step, named_leaves(abstract_state), None, abstract_state, expect)
+
+    def restore_latest(
+        self, abstract_state: Any, expect: Mapping[str, Any]
+    ) -> tuple[int, Any, list[DamageError]] | None:
+        """The latest step that is whole, its state, and what is wrong with those after it; None without any.
+
+        Damaged steps are kept under another name, `damaged-step_00000300`, so that training can save these
+        steps again.
+
+        Raises:
+            DamageError: there are steps, and none is whole; nothing is renamed.
+            CheckpointError: as `restore`; a step of another model or spec is never passed over.
+        """
+        if self._read_only:
+            raise CheckpointError(f"{self.directory}: opened for reading only")
+        faults: dict[int, DamageError] = {}
+        for step in reversed(self.steps()):
+            try:
+                state = self.restore(step, abstract_state, expect)
+            except DamageError as error:
+                faults[step] = error
+                continue
+            for damaged in faults:
+                self._set_aside(damaged)
+            return step, state, list(faults.values())
+        if faults:
+            raise next(iter(faults.values()))
+        return None
+
+    def _set_aside(self, step: int) -> None:
+        """Renames a step's folder; one of this name is there where the step was damaged before."""
+        aside = self.directory / f"damaged-{self._folder(step).name}"
+        try:
+            shutil.rmtree(aside, ignore_errors=True)
+            self._folder(step).rename(aside)
+        except OSError as error:
+            raise CheckpointError(f"{self._folder(step)}: cannot be renamed: {error}") from error
 
     def restore_part(
         self, step: int, part: str, abstract: Any, expect: Mapping[str, Any] | None = None
@@ -201,7 +240,7 @@ class Checkpoints:
         wanted = by_part({name: leaf for name, leaf in leaves.items() if leaf.size})
         damaged = damage(self._folder(step), (*wanted, _MANIFEST))
         if damaged:
-            raise CheckpointError(f"{self._folder(step)}: damaged:{indented(damaged)}")
+            raise DamageError(f"{self._folder(step)}: damaged:{indented(damaged)}")
         arrays = {
             name: jax.device_put(jnp.zeros(leaf.shape, leaf.dtype), leaf.sharding)
             for name, leaf in leaves.items()
@@ -211,9 +250,7 @@ class Checkpoints:
             arrays |= self._read_part(step, name, abstract)
         read = table_differences(leaf_table(arrays), leaf_table(leaves))
         if read:
-            raise CheckpointError(
-                f"{self._folder(step)}: the arrays differ from the manifest:{indented(read)}"
-            )
+            raise DamageError(f"{self._folder(step)}: the arrays differ from the manifest:{indented(read)}")
         return jax.tree.unflatten(jax.tree.structure(tree), [arrays[name] for name in leaves])
 
     def _read_part(self, step: int, part: str, abstract: dict[str, Any]) -> dict[str, Any]:
@@ -226,7 +263,7 @@ class Checkpoints:
         except Exception as error:
             # Orbax and TensorStore raise errors of many types for files that are missing, cut or changed.
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise CheckpointError(f"{folder}: cannot be read: {reason}") from error
+            raise DamageError(f"{folder}: cannot be read: {reason}") from error
 
     def _described(self, step: int) -> tuple[dict[str, Any], LeafTable]:
         folder = self._folder(step)
@@ -238,7 +275,7 @@ class Checkpoints:
             return dict(data["manifest"]), from_json(data["leaves"])
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise CheckpointError(f"{folder}: damaged, its manifest cannot be read: {reason}") from error
+            raise DamageError(f"{folder}: damaged, its manifest cannot be read: {reason}") from error
 
     # ---- Orbax ----------------------------------------------------------------------------------
 

@@ -72,6 +72,10 @@ class CheckpointError(UlzooError):
     """A checkpoint that is missing, damaged, or belongs to another spec or tree."""
 
 
+class DamageError(CheckpointError):
+    """A checkpoint whose files are missing, cut or changed; one before it may be whole."""
+
+
 class DataError(UlzooError):
     """Data that is missing, unreadable, or other than the spec says."""
 

@@ -54,15 +54,15 @@ def train_stage(
     units = (stage1_program if stage == 1 else stage2_program).UNITS
     manifest = checkpoint_manifest(spec, stage)
     with Checkpoints(run.checkpoints(stage)) as checkpoints, stop_on_signal(grace) as stop:
-        done = checkpoints.latest()
-        unfinished = []
-        if done is None:
+        restored = checkpoints.restore_latest(program.abstract_state, manifest)
+        if restored is None:
             say(f"stage {stage}: compiling, then {settings.steps} steps of {settings.batch_size}")
-            state = program.init(stage_key(spec, stage))
-            done = 0
+            done, state, unfinished = 0, program.init(stage_key(spec, stage)), []
         else:
+            done, state, faults = restored
+            for fault in faults:
+                say(f"stage {stage}: passed over a damaged checkpoint: {fault}")
             say(f"stage {stage}: continuing at step {done} of {settings.steps}")
-            state = checkpoints.restore(done, program.abstract_state, manifest)
             unfinished = checkpoints.manifest(done).get(UNFINISHED, [])
         run.truncate_after(program.name, done)
         with (
