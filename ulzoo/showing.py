@@ -21,6 +21,9 @@ from ulzoo.trackers.base import Picture
 GAP = 2
 """Pixels between samples in a grid, before they are enlarged."""
 
+_MOST_CLASSES = 20
+"""Classes, and columns of single classes, that are still told apart on a page."""
+
 Say = Callable[[str], None]
 """Receives a line of text for the user."""
 
@@ -45,12 +48,9 @@ def show_examples(run: Run, evaluation: TrainedEvaluation) -> list[Record]:
 
 
 def draw_grid(run: Run, spec: Spec, evaluation: TrainedEvaluation, say: Say) -> Path:
-    """The spec's samples as one picture, `samples/grid.png`, with a column for each class."""
+    """The spec's samples as one picture, `samples/grid.png`, each column of one class where they are few."""
     images, labels, how = evaluation.samples(spec.sample.count, spec.sample.seed)
-    columns = evaluation.assembly.data.num_classes
-    by_class = columns is not None and 2 <= columns <= 20
-    if columns is None or not by_class:
-        columns = max(1, round(len(images) ** 0.5))
+    columns, by_class = columns_for(len(images), evaluation.assembly.data.num_classes)
     path = run.samples / "grid.png"
     sheet = grid(images, columns, gap=GAP)
     larger = enlargement(images)
@@ -69,6 +69,17 @@ def draw_grid(run: Run, spec: Spec, evaluation: TrainedEvaluation, say: Say) -> 
     run.show([Picture(evaluation.step, "stage2", "stage2/samples", sheet)])
     say(f"{len(images)} samples: {path}")
     return path
+
+
+def columns_for(images: int, classes: int | None) -> tuple[int, bool]:
+    """Columns of a grid that is about square, and whether each of them has one class.
+
+    Labels are drawn in turn, so a multiple of the classes as columns keeps each class in columns of its own.
+    """
+    edge = images**0.5
+    if classes is None or not 2 <= classes <= _MOST_CLASSES:
+        return max(1, round(edge)), False
+    return classes * max(1, min(round(edge / classes), _MOST_CLASSES // classes)), True
 
 
 def enlargement(images: Any) -> int:

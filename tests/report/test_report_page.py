@@ -110,7 +110,7 @@ def test_numbers_with_their_protocol(page):
 
 def test_samples_reconstructions_curves_and_time(page):
     samples = next(e.attributes["alt"] for e in page.all("img"))
-    assert samples == "4 samples, one column for each of the classes 0, 1"
+    assert samples == "4 samples, one column for each class: 0, 1"
     assert "sampler.type ulzoo.ddim.v1 sampler.steps 4" in page.section("samples")
     buttons = [e.attributes["aria-label"] for e in page.all("button") if "aria-label" in e.attributes]
     assert buttons == [f"Enlarge: class {i % 2}, {16 + i}.0 bits, {20 + i}.0 dB" for i in range(4)]
