@@ -160,7 +160,7 @@ def test_a_spec_is_read_with_its_defaults(registry):
         (
             [("network: {type: acme.net.v1, width: 8}", "network: acme.net.v1")],
             "9:3: prior.network: expected a mapping whose 'type' names a component of kind network, "
-            "got 'acme.net.v1'",
+            "got 'acme.net.v1'\n    write {type: acme.net.v1}",
         ),
         (
             [("{type: acme.metric.v1}", "{type: 3}")],

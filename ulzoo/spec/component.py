@@ -34,6 +34,7 @@ How to write a configuration (this is the whole idiom):
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -126,7 +127,8 @@ class ComponentOf:
             return value
         expected = f"expected a mapping whose 'type' names a component of kind {self.kind}"
         if not isinstance(value, dict):
-            raise _error(expected)
+            bare = isinstance(value, str) and re.fullmatch(r"[\w.:-]{1,80}", value)
+            raise _error(f"{expected}\nwrite {{type: {value}}}" if bare else expected)
         if "type" not in value:
             raise _at_type(_error(f"missing; {expected}", show=False), None)
         name = value["type"]
