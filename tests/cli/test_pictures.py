@@ -129,6 +129,8 @@ def test_evaluate_adds_the_same_records_again(run):
     added = after[len(before) :]
     names = ["stage2/heldout/pca_frechet", "stage2/train/conditional_accuracy"]
     assert [json.loads(line)["name"] for line in added] == names
-    assert [line.split(" = ")[0] for line in output.splitlines()] == names
+    *measured, told = output.splitlines()
+    assert [line.split(" = ")[0] for line in measured] == names
+    assert told == f"report: {run / 'report.html'}"
     assert set(added) <= set(before)
     assert all(json.loads(line)["protocol"]["training_steps"] == 40 for line in added)

@@ -19,6 +19,12 @@ def registry(fake_folder):
 
 
 @pytest.fixture(autouse=True)
-def fake_modules(fake_folder, monkeypatch):
-    """For one test at a time: the folder holds an `ulzoo` of its own, which must not hide the real one."""
-    monkeypatch.setattr(sys, "path", [str(fake_folder), *sys.path])
+def fake_modules(fake_folder):
+    """For one test at a time: the folder holds an `ulzoo` of its own, which must not hide the real one.
+
+    Without `monkeypatch`, which puts back what `syspath_prepend` found last of all, this folder among it.
+    """
+    before = sys.path[:]
+    sys.path.insert(0, str(fake_folder))
+    yield
+    sys.path[:] = before
