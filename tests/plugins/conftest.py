@@ -1,15 +1,3 @@
 """Programs of these tests run once on a handful of numbers: compiling them is what takes time."""
 
-import jax
-import pytest
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item):
-    """XLA without its dearer passes, before any fixture: half the time to compile, the same functions."""
-    jax.config.update("jax_disable_most_optimizations", True)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item):
-    jax.config.update("jax_disable_most_optimizations", False)
+from quick_compilation import pytest_runtest_setup, pytest_runtest_teardown  # noqa: F401

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import pytest
+from quick_compilation import pytest_runtest_setup, pytest_runtest_teardown  # noqa: F401
 from tiny import SPEC, counted, to_device, to_host
 
 from ulzoo.assemble import assemble
@@ -13,17 +14,6 @@ from ulzoo.parallel.mesh import make_mesh
 from ulzoo.programs.stage1 import stage1
 from ulzoo.programs.stage2 import stage2
 from ulzoo.spec import parse_spec
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item):
-    """XLA without its dearer passes, before any fixture: half the time to compile, the same functions."""
-    jax.config.update("jax_disable_most_optimizations", True)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item):
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @dataclass(frozen=True)
