@@ -39,6 +39,7 @@ class Program:
         join: (params or ema, knobs) → the same from parts of a state.
         abstract_state: shapes, dtypes and shardings of the state; allocates nothing.
         abstract_batch: the same for a batch.
+        abstract_frozen: the same for what the loss needs and does not train.
     """
 
     name: str
@@ -50,8 +51,11 @@ class Program:
     join: Callable[[Any, Any], Any]
     abstract_state: TrainState
     abstract_batch: Mapping[str, jax.ShapeDtypeStruct]
+    abstract_frozen: Any
     lower: Callable[[], Any]
     """() → the step lowered for this mesh, ready to `compile()`; allocates nothing."""
+    trace: Callable[[], Any]
+    """() → the step traced on abstract values (`jax.stages.Traced`); an abstract mesh will do for it."""
 
 
 def make_program(
@@ -133,9 +137,10 @@ def make_program(
     def modules(state: TrainState, *, ema: bool = True) -> Any:
         return join(state.ema if ema else state.params, state.knobs, static)
 
-    def lower() -> Any:
-        abstract_frozen = _with_sharding(jax.eval_shape(lambda tree: tree, frozen_arrays), everywhere)
-        return jitted_step.lower(abstract_frozen, abstract_state, abstract_batch)
+    abstract_frozen = _with_sharding(jax.eval_shape(lambda tree: tree, frozen_arrays), everywhere)
+
+    def trace() -> Any:
+        return jitted_step.trace(abstract_frozen, abstract_state, abstract_batch)
 
     return Program(
         name=name,
@@ -147,7 +152,9 @@ def make_program(
         join=lambda params, knobs: join(params, knobs, static),
         abstract_state=abstract_state,
         abstract_batch=abstract_batch,
-        lower=lower,
+        abstract_frozen=abstract_frozen,
+        lower=lambda: trace().lower(),
+        trace=trace,
     )
 
 
