@@ -21,7 +21,7 @@ from ulzoo.errors import RunError
 from ulzoo.examples import CANDIDATES, COUNT, Examples, in_turn
 from ulzoo.interfaces import AbstractBase, SamplerIO
 from ulzoo.metrics.base import RateTable
-from ulzoo.parallel.mesh import put_batch
+from ulzoo.parallel.mesh import batch_ways, put_batch
 from ulzoo.parallel.precision import cast
 from ulzoo.programs.generate import generate
 from ulzoo.programs.measure import keys_for, rates, reconstruct
@@ -252,7 +252,7 @@ class TrainedEvaluation:
         return self._rounded(min(self.sample.batch_size, 256))
 
     def _rounded(self, size: int) -> int:
-        ways = self.mesh.shape["data"]
+        ways = batch_ways(self.mesh)
         return -(-size // ways) * ways
 
     def _batches(

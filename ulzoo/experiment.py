@@ -9,13 +9,14 @@ from typing import Any, cast
 
 import equinox as eqx
 import jax
-from jax.sharding import AbstractMesh, Mesh
+from jax.sharding import Mesh
 
 from ulzoo.assemble import Assembly, assemble
 from ulzoo.autoencoder import Autoencoder
 from ulzoo.data.source import Dataset
 from ulzoo.errors import InterfaceError, Problem, RunError, SpecError
 from ulzoo.inspection import RoleReport, inspect
+from ulzoo.layout_check import check_layout, spec_mesh
 from ulzoo.parallel.mesh import check_batch, make_mesh
 from ulzoo.programs.program import Program
 from ulzoo.programs.stage1 import stage1
@@ -83,15 +84,25 @@ class Experiment:
 
     @cached_property
     def _stage1(self) -> Program:
-        return stage1(self.assembly, self.spec.stage1, mesh=self.mesh, precision=self.spec.precision)
+        spec = self.spec
+        return stage1(
+            self.assembly, spec.stage1, mesh=self.mesh, precision=spec.precision, parallel=spec.parallel
+        )
 
     @cached_property
     def _stage2(self) -> Program:
         return self._second(eqx.filter_eval_shape(self.assembly.autoencoder, jax.random.key(0)))
 
     def _second(self, autoencoder: Autoencoder) -> Program:
-        settings = self.settings(2)
-        return stage2(self.assembly, settings, autoencoder, mesh=self.mesh, precision=self.spec.precision)
+        settings, spec = self.settings(2), self.spec
+        return stage2(
+            self.assembly,
+            settings,
+            autoencoder,
+            mesh=self.mesh,
+            precision=spec.precision,
+            parallel=spec.parallel,
+        )
 
 
 def check_fit(spec: Spec) -> tuple[Assembly, list[RoleReport]]:
@@ -109,6 +120,7 @@ def check_fit(spec: Spec) -> tuple[Assembly, list[RoleReport]]:
             lambda: check_metrics(spec, assembly),
             lambda: check_guidance(spec),
             lambda: check_batches(spec),
+            lambda: check_layout(spec, assembly),
             lambda: check_silence(spec),
         ),
     )
@@ -161,11 +173,14 @@ def check_guidance(spec: Spec) -> None:
 
 def check_batches(spec: Spec) -> None:
     """Raises SpecError for batches that a mesh of stated size cannot divide; −1 is known on the devices."""
-    ways = spec.parallel.mesh.get("data", -1)
+    mesh = spec_mesh(spec)
     stages = {"stage1": spec.stage1, "stage2": spec.stage2}
-    sizes = {f"{name}.batch_size": stage.batch_size for name, stage in stages.items() if stage is not None}
-    mesh = AbstractMesh((max(ways, 1),), ("data",))
-    found = _problems(spec, tuple(partial(check_batch, size, mesh, path) for path, size in sizes.items()))
+    checks = tuple(
+        partial(check_batch, stage.batch_size, mesh, f"{name}.batch_size", stage.accumulate)
+        for name, stage in stages.items()
+        if stage is not None
+    )
+    found = _problems(spec, checks)
     if found:
         raise SpecError(found)
 

@@ -1,7 +1,8 @@
-"""Devices, and where arrays live on them. One device is a mesh of one: there is no other path."""
+"""Devices, and how batches lie on them. One device is a mesh of one: there is no other path."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,40 +13,57 @@ from jax.sharding import PartitionSpec as P
 
 from ulzoo.errors import InterfaceError
 
+BATCH_AXES = ("data", "fsdp")
+"""Axes that the batch is divided over."""
+
 
 def make_mesh(axes: Mapping[str, int] | None = None) -> Mesh:
-    """A mesh over all devices; −1 for an axis takes what the others leave.
+    """A mesh over all devices, of all processes; −1 for an axis takes what the others leave.
 
     Raises:
         InterfaceError: if the axes do not multiply to the number of devices.
     """
     axes = dict(axes or {"data": -1})
     count = jax.device_count()
-    known = int(np.prod([size for size in axes.values() if size != -1]))
+    known = math.prod(size for size in axes.values() if size != -1)
     sizes = {name: count // known if size == -1 else size for name, size in axes.items()}
-    if int(np.prod(list(sizes.values()))) != count:
-        raise InterfaceError(
-            f"{axes} does not multiply to the {count} devices that are here", "parallel.mesh"
-        )
+    if math.prod(sizes.values()) != count:
+        raise InterfaceError(_misfit(axes, known, count), "parallel.mesh")
     # Auto: jax.make_mesh's own default (Explicit) refuses sharding constraints.
     return jax.make_mesh(tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes))
 
 
-def check_batch(batch_size: int, mesh: Mesh | AbstractMesh, path: str) -> None:
-    """Raises InterfaceError, with the nearest sizes that fit, unless the mesh divides the batch."""
-    ways = mesh.shape["data"]
+def abstract_mesh(axes: Mapping[str, int]) -> AbstractMesh:
+    """The mesh that a spec states, without its devices; an axis of −1 may be any size and is 1 here."""
+    return AbstractMesh(tuple(max(size, 1) for size in axes.values()), tuple(axes))
+
+
+def batch_ways(mesh: Mesh | AbstractMesh) -> int:
+    """How many parts a batch is divided into."""
+    return math.prod(mesh.shape.get(axis, 1) for axis in BATCH_AXES)
+
+
+def check_batch(batch_size: int, mesh: Mesh | AbstractMesh, path: str, accumulate: int = 1) -> None:
+    """Raises InterfaceError, with the nearest sizes that fit, unless mesh and micro-batches divide it."""
+    ways = batch_ways(mesh) * accumulate
     if batch_size % ways:
         low = batch_size // ways * ways
         near = f"nearest are {low} and {low + ways}" if low else f"the least is {ways}"
-        raise InterfaceError(f"{batch_size} is not a multiple of mesh.data = {ways}; {near}", path)
+        # An axis of one is not worth a word, unless there is no other.
+        named = [f"mesh.{axis}" for axis in BATCH_AXES if mesh.shape.get(axis, 1) > 1]
+        factors = [*named, *(["accumulate"] if accumulate > 1 else [])] or ["mesh.data"]
+        raise InterfaceError(
+            f"{batch_size} is not a multiple of {' × '.join(factors)} = {ways}; {near}", path
+        )
 
 
-def over_batch(mesh: Mesh) -> NamedSharding:
-    """The leading axis over the data axis."""
-    return NamedSharding(mesh, P("data"))
+def over_batch(mesh: Mesh | AbstractMesh) -> NamedSharding:
+    """The leading axis over the axes of the mesh that divide the batch."""
+    present = tuple(axis for axis in BATCH_AXES if axis in mesh.shape)
+    return NamedSharding(mesh, P(present[0] if len(present) == 1 else present or None))
 
 
-def replicated(mesh: Mesh) -> NamedSharding:
+def replicated(mesh: Mesh | AbstractMesh) -> NamedSharding:
     return NamedSharding(mesh, P())
 
 
@@ -64,3 +82,20 @@ def on_device(batches: Iterator[Mapping[str, np.ndarray]], mesh: Mesh) -> Iterat
             yield current
     if ahead is not None:
         yield ahead
+
+
+def _misfit(axes: Mapping[str, int], known: int, count: int) -> str:
+    text = f"{dict(axes)} does not multiply to the {count} devices that are here"
+    if -1 not in axes.values():
+        return f"{text}; give -1 to the axis that shall take what the others leave"
+    divisors = nearest_divisors(count, known)
+    given = " × ".join(name for name, size in axes.items() if size != -1)
+    return f"{text}: {given} = {known} does not divide them; nearest are {divisors}"
+
+
+def nearest_divisors(number: int, near: int) -> str:
+    """The divisors of `number` around `near`, which is none, as words."""
+    divisors = [n for n in range(1, number + 1) if number % n == 0]
+    below = [n for n in divisors if n < near][-1:]
+    above = [n for n in divisors if n > near][:1]
+    return " and ".join(map(str, below + above))

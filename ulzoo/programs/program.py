@@ -14,14 +14,19 @@ from jax.sharding import Mesh
 from jaxtyping import Array, PRNGKeyArray
 
 from ulzoo.interfaces import DataIO
-from ulzoo.parallel.mesh import over_batch, replicated
+from ulzoo.parallel.activations import MisfitError, constrain
+from ulzoo.parallel.layout import Layout
+from ulzoo.parallel.mesh import check_batch, over_batch, replicated
 from ulzoo.parallel.precision import cast
 from ulzoo.programs.state import TrainState, ema_update, is_array, join, split
 
 Batch = Mapping[str, Array]
 Metrics = dict[str, Array]
-Loss = Callable[[Any, Batch, Array, PRNGKeyArray, bool], tuple[Array, Metrics]]
-"""(modules, batch, step, key, inference) → (scalar to minimise, scalar metrics)."""
+Loss = Callable[[Any, Any, Array, PRNGKeyArray, bool], tuple[Array, Metrics]]
+"""(modules, examples, step, key, inference) → (scalar to minimise, scalar metrics), means over examples."""
+
+Draw = Callable[[Batch, PRNGKeyArray], Any]
+"""(batch, key) → examples: what the loss needs of each, leading axis the batch's; all that is random."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,10 @@ def make_program(
     dtype: Any = jnp.float32,
     frozen: Any = None,
     skip_nonfinite: bool = False,
+    draw: Draw | None = None,
+    accumulate: int = 1,
+    layout: Layout | None = None,
+    prefix: str = "",
 ) -> Program:
     """The machinery that both stages share.
 
@@ -82,12 +91,26 @@ def make_program(
             in place of its arrays the program can be lowered, not run.
         skip_nonfinite: a step whose loss or gradient is not finite counts, but leaves parameters, EMA and
             optimiser as they were; a metric `skipped_steps` is then 1, else 0. Decided on the device.
+        draw: makes the loss's examples of a batch; without it they are the batch, and the loss draws itself.
+        accumulate: micro-batches that a batch is taken in, one after the other; their gradients are averaged,
+            which gives the whole batch's to rounding. More than one needs `draw`.
+        layout: where parameters live; by default every device has all of them.
+        prefix: role of the modules, if they are one; else their fields are roles.
+
+    Raises:
+        InterfaceError: the layout does not fit the parameters, or the mesh and `accumulate` the batch.
     """
-    static = split(eqx.filter_eval_shape(make, jax.random.key(0)))[2]
+    check_batch(batch_size, mesh, f"{name}.batch_size", accumulate)
+    if accumulate > 1 and draw is None:
+        raise ValueError("a loss that draws for itself cannot be taken in micro-batches: give draw")
+    layout = Layout(mesh) if layout is None else layout
+    abstract_params, _, static = split(eqx.filter_eval_shape(make, jax.random.key(0)))
     everywhere = replicated(mesh)
+    homes = layout.parameters(abstract_params, prefix)
     frozen_arrays, frozen_static = eqx.partition(frozen, is_array)
+    frozen_homes = layout.parameters(frozen_arrays)
     if all(eqx.is_array(leaf) for leaf in jax.tree.leaves(frozen_arrays)):
-        frozen_arrays = jax.device_put(frozen_arrays, everywhere)
+        frozen_arrays = jax.device_put(frozen_arrays, frozen_homes)
 
     def init(key: PRNGKeyArray) -> TrainState:
         k_params, k_steps = jax.random.split(key)
@@ -97,19 +120,40 @@ def make_program(
         return TrainState(jnp.zeros((), jnp.int32), k_steps, params, copy, optimizer.init(params), knobs)
 
     def losses(
-        params: Any, knobs: Any, frozen_arrays: Any, batch: Batch, step: Array, key: Any, inference: bool
+        params: Any, knobs: Any, frozen_arrays: Any, examples: Any, step: Array, key: Any, inference: bool
     ) -> Any:
-        modules = join(cast(params, dtype), knobs, static)
+        modules = constrain(join(cast(params, dtype), knobs, static), layout, prefix)
         if frozen is not None:
-            modules = (modules, eqx.combine(cast(frozen_arrays, dtype), frozen_static))
-        return loss(modules, batch, step, key, inference)
+            modules = (modules, constrain(eqx.combine(cast(frozen_arrays, dtype), frozen_static), layout))
+        try:
+            return loss(modules, examples, step, key, inference)
+        except MisfitError as misfit:
+            raise misfit.error from misfit
+
+    gradient = jax.value_and_grad(losses, has_aux=True)
+
+    def gradients(state: TrainState, frozen_arrays: Any, examples: Any, key: Any) -> Any:
+        """((loss, metrics), gradient), each the mean over micro-batches."""
+
+        def of(examples: Any) -> Any:
+            found = gradient(state.params, state.knobs, frozen_arrays, examples, state.step, key, False)
+            # As the parameters lie: no device then holds the sum for more than its own.
+            return found[0], jax.lax.with_sharding_constraint(found[1], homes)
+
+        if accumulate == 1:
+            return of(examples)
+        micro = jax.tree.map(lambda leaf: _dealt(leaf, accumulate), examples)
+        shapes = jax.eval_shape(of, jax.tree.map(lambda leaf: leaf[0], micro))
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        total, _ = jax.lax.scan(
+            lambda total, examples: (jax.tree.map(jnp.add, total, of(examples)), None), nothing, micro
+        )
+        return jax.tree.map(lambda leaf: leaf / accumulate, total)
 
     def step(frozen_arrays: Any, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(state.key, state.step)
-        gradient = jax.value_and_grad(losses, has_aux=True)
-        (value, metrics), grads = gradient(
-            state.params, state.knobs, frozen_arrays, batch, state.step, key, False
-        )
+        examples = batch if draw is None else draw(batch, key)
+        (value, metrics), grads = gradients(state, frozen_arrays, examples, key)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         averaged = ema_update(state.ema, params, ema, state.step)
@@ -125,19 +169,26 @@ def make_program(
         return TrainState(state.step + 1, state.key, params, averaged, opt_state, state.knobs), metrics
 
     def evaluate(frozen_arrays: Any, state: TrainState, batch: Batch, key: PRNGKeyArray) -> Metrics:
-        value, metrics = losses(state.ema, state.knobs, frozen_arrays, batch, state.step, key, True)
+        examples = batch if draw is None else draw(batch, key)
+        value, metrics = losses(state.ema, state.knobs, frozen_arrays, examples, state.step, key, True)
         return {"loss": value, **metrics}
 
-    jitted_init = jax.jit(init, out_shardings=everywhere)
-    jitted_step = jax.jit(step, donate_argnums=1, out_shardings=(everywhere, everywhere))
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    # Whatever holds parameters, or has their shapes and names, lives where they do: EMA, moments.
+    state_homes = layout.follow(shapes, abstract_params, homes)
+    jitted_init = jax.jit(init, out_shardings=state_homes)
+    jitted_step = jax.jit(step, donate_argnums=1, out_shardings=(state_homes, everywhere))
     jitted_evaluate = jax.jit(evaluate, out_shardings=everywhere)
-    abstract_state = _with_sharding(jax.eval_shape(init, jax.random.key(0)), everywhere)
-    abstract_batch = _with_sharding(_batch_shapes(data, batch_size), over_batch(mesh))
+    abstract_state = jax.tree.map(_with_sharding, shapes, state_homes)
+    abstract_batch = {
+        entry: _with_sharding(leaf, over_batch(mesh))
+        for entry, leaf in _batch_shapes(data, batch_size).items()
+    }
 
     def modules(state: TrainState, *, ema: bool = True) -> Any:
         return join(state.ema if ema else state.params, state.knobs, static)
 
-    abstract_frozen = _with_sharding(jax.eval_shape(lambda tree: tree, frozen_arrays), everywhere)
+    abstract_frozen = jax.tree.map(_with_sharding, frozen_arrays, frozen_homes)
 
     def trace() -> Any:
         return jitted_step.trace(abstract_frozen, abstract_state, abstract_batch)
@@ -181,5 +232,10 @@ def _batch_shapes(data: DataIO, batch_size: int) -> dict[str, jax.ShapeDtypeStru
     return batch
 
 
-def _with_sharding(tree: Any, sharding: Any) -> Any:
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
+def _with_sharding(leaf: Any, sharding: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _dealt(leaf: Array, count: int) -> Array:
+    """(b, …) → (count, b / count, …), dealt in turn, so that every device deals of its own examples."""
+    return jnp.moveaxis(leaf.reshape(leaf.shape[0] // count, count, *leaf.shape[1:]), 1, 0)

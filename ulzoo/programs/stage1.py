@@ -14,9 +14,10 @@ from ulzoo.assemble import Assembly
 from ulzoo.autoencoder import Autoencoder
 from ulzoo.diffusion.times import stratified_times
 from ulzoo.interfaces import OptimizerIO
-from ulzoo.parallel.mesh import check_batch, make_mesh
+from ulzoo.parallel.layout import Layout
+from ulzoo.parallel.mesh import make_mesh
 from ulzoo.programs.program import Batch, Metrics, Program, make_program, to_model
-from ulzoo.spec import Stage1
+from ulzoo.spec import Parallel, Stage1
 
 UNITS = {
     "loss": "bits/pixel",
@@ -37,6 +38,7 @@ def stage1(
     mesh: Mesh | None = None,
     precision: str = "float32",
     optimizer: optax.GradientTransformation | None = None,
+    parallel: Parallel | None = None,
 ) -> Program:
     """The program of stage 1; its modules are an `Autoencoder`.
 
@@ -45,28 +47,31 @@ def stage1(
 
     Args:
         optimizer: replaces the one of the settings.
+        parallel: where parameters live on the mesh; by default by `Parallel()`'s rules.
 
     Raises:
-        InterfaceError: if the mesh does not divide the batch.
+        InterfaceError: if the mesh does not divide the batch, or the layout does not fit the parameters.
     """
     mesh = make_mesh() if mesh is None else mesh
-    check_batch(settings.batch_size, mesh, "stage1.batch_size")
     if optimizer is None:
         optimizer = settings.optimizer.build(OptimizerIO(settings.steps), key=None)
     scale = 1.0 / (math.prod(assembly.data.shape[1:]) * math.log(2.0))
     warmup = settings.rate_warmup_steps
 
-    def loss(
-        model: Autoencoder, batch: Batch, step: Array, key: PRNGKeyArray, inference: bool
-    ) -> tuple[Array, Metrics]:
-        x = to_model(batch["image"])
-        n = x.shape[0]
+    def draw(batch: Batch, key: PRNGKeyArray) -> tuple[Array, ...]:
+        n = batch["image"].shape[0]
         k_latent, k_data, k_examples = jax.random.split(key, 3)
         # Times of rate and distortion are paired at random: both rise along the batch otherwise.
         t_latent = stratified_times(k_latent, n)
         t_data = jax.random.permutation(jax.random.fold_in(k_data, 1), stratified_times(k_data, n))
+        return batch["image"], t_latent, t_data, jax.random.split(k_examples, n)
+
+    def loss(
+        model: Autoencoder, examples: tuple[Array, ...], step: Array, key: PRNGKeyArray, inference: bool
+    ) -> tuple[Array, Metrics]:
+        images, t_latent, t_data, keys = examples
         rate, distortion = jax.vmap(lambda x, t, s, k: model.losses(x, t, s, key=k, inference=inference))(
-            x, t_latent, t_data, jax.random.split(k_examples, n)
+            to_model(images), t_latent, t_data, keys
         )
         nats = jax.vmap(lambda terms: terms.nats)(rate).mean()
         rate_weight = jnp.minimum(1.0, (step + 1) / warmup) if warmup and not inference else jnp.ones(())
@@ -90,4 +95,7 @@ def stage1(
         mesh=mesh,
         dtype=jnp.dtype(precision),
         skip_nonfinite=settings.nonfinite == "skip",
+        draw=draw,
+        accumulate=settings.accumulate,
+        layout=Layout(mesh, parallel or Parallel()),
     )

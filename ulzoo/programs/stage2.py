@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +15,10 @@ from ulzoo.assemble import Assembly
 from ulzoo.autoencoder import Autoencoder
 from ulzoo.diffusion.times import stratified_times
 from ulzoo.interfaces import AbstractBase, OptimizerIO
-from ulzoo.parallel.mesh import check_batch, make_mesh
+from ulzoo.parallel.layout import Layout
+from ulzoo.parallel.mesh import make_mesh
 from ulzoo.programs.program import Batch, Metrics, Program, make_program, raw_conditions, to_model
-from ulzoo.spec import Stage2
+from ulzoo.spec import Parallel, Stage2
 
 UNITS = {
     "loss": "nats/dimension",
@@ -35,6 +37,7 @@ def stage2(
     mesh: Mesh | None = None,
     precision: str = "float32",
     optimizer: optax.GradientTransformation | None = None,
+    parallel: Parallel | None = None,
 ) -> Program:
     """The program of stage 2; its module is the base model.
 
@@ -42,35 +45,42 @@ def stage2(
         autoencoder: stage 1's EMA modules; only the encoder is used, frozen. Abstract shapes will do for
             `lower`.
         optimizer: replaces the one of the settings.
+        parallel: where parameters live on the mesh; by default by `Parallel()`'s rules.
 
     Raises:
-        InterfaceError: if the mesh does not divide the batch, or the assembly has no base model.
+        InterfaceError: if the mesh does not divide the batch, the layout does not fit the parameters, or the
+            assembly has no base model.
     """
     mesh = make_mesh() if mesh is None else mesh
-    check_batch(settings.batch_size, mesh, "stage2.batch_size")
     if optimizer is None:
         optimizer = settings.optimizer.build(OptimizerIO(settings.steps), key=None)
     scale = 1.0 / math.prod(assembly.latent_shape)
 
+    def draw(batch: Batch, key: PRNGKeyArray) -> tuple[Any, ...]:
+        n = batch["image"].shape[0]
+        k_times, k_latents, k_examples = jax.random.split(key, 3)
+        return (
+            batch["image"],
+            raw_conditions(batch),
+            stratified_times(k_times, n),
+            jax.random.split(k_latents, n),
+            jax.random.split(k_examples, n),
+        )
+
     def loss(
         modules: tuple[AbstractBase, Autoencoder],
-        batch: Batch,
+        examples: tuple[Any, ...],
         step: Array,
         key: PRNGKeyArray,
         inference: bool,
     ) -> tuple[Array, Metrics]:
         base, frozen = modules
-        x = to_model(batch["image"])
-        k_times, k_latents, k_examples = jax.random.split(key, 3)
-        n = x.shape[0]
+        images, raw, t, latent_keys, keys = examples
         z_clean = jax.vmap(lambda x, k: frozen.sample_clean(x, k, k, inference=True)[0])(
-            x, jax.random.split(k_latents, n)
+            to_model(images), latent_keys
         )
         terms = jax.vmap(lambda z, raw, t, k: base.loss(z, raw, t, key=k, inference=inference))(
-            jax.lax.stop_gradient(z_clean),
-            raw_conditions(batch),
-            stratified_times(k_times, n),
-            jax.random.split(k_examples, n),
+            jax.lax.stop_gradient(z_clean), raw, t, keys
         )
         return terms.loss.mean() * scale, {"squared_error": terms.squared_error.mean() * scale}
 
@@ -86,6 +96,10 @@ def stage2(
         dtype=jnp.dtype(precision),
         skip_nonfinite=settings.nonfinite == "skip",
         frozen=autoencoder_encoder(autoencoder),
+        draw=draw,
+        accumulate=settings.accumulate,
+        layout=Layout(mesh, parallel or Parallel()),
+        prefix="base_model",
     )
 
 

@@ -5,8 +5,9 @@ from ulzoo.spec.diff import ABSENT, Change, diff, diff_text
 from ulzoo.spec.dump import dump_yaml, resolved, spec_hash
 from ulzoo.spec.effect import Effect
 from ulzoo.spec.load import check_structure, load_spec, parse_spec, problem_at, spec_where
-from ulzoo.spec.model import Guidance, Latent, Parallel, Sample, Spec, Stage1, Stage2
+from ulzoo.spec.model import Guidance, Latent, Sample, Spec, Stage1, Stage2
 from ulzoo.spec.origins import origin, show
+from ulzoo.spec.parallel import Parallel
 from ulzoo.spec.uses import Use, uses
 
 __all__ = [

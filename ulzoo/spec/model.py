@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_v
 
 from ulzoo.spec.component import Component, ComponentOf, SpecModel, default_component
 from ulzoo.spec.effect import Effect
+from ulzoo.spec.parallel import Parallel
 from ulzoo.spec.text import Document
 
 
@@ -30,6 +31,9 @@ class Stage(SpecModel):
 
     batch_size: int = Field(gt=0)
     """Examples per step, over all devices."""
+
+    accumulate: Annotated[int, Effect.PERFORMANCE] = Field(default=1, gt=0)
+    """Micro-batches that a batch is taken in, one after the other, for less memory; equal to rounding."""
 
     optimizer: Annotated[Component, ComponentOf("optimizer")] = default_component("ulzoo.adam.v1")
     """Update rule and learning rate."""
@@ -107,23 +111,6 @@ class Sample(SpecModel):
 
     guidance: Guidance = Field(default={}, validate_default=True)
     """Guidance of the base model."""
-
-
-class Parallel(SpecModel):
-    """How the work is laid out over devices."""
-
-    mesh: dict[Literal["data"], int] = Field(default={"data": -1}, min_length=1)
-    """Devices along each axis of the mesh; -1: all that there are."""
-
-    @field_validator("mesh")
-    @classmethod
-    def _sizes(cls, value: dict[str, int]) -> dict[str, int]:
-        for axis, size in value.items():
-            if size != -1 and size < 1:
-                raise ValueError(
-                    f"the size of axis '{axis}' must be positive, or -1 for all devices, got {size}"
-                )
-        return value
 
 
 def _reason(value: str) -> str:

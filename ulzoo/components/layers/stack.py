@@ -6,7 +6,7 @@ Compile time does not grow with depth, and one rematerialised body bounds activa
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -22,8 +22,11 @@ class Stack(eqx.Module):
     loops, where convolutions run in scalar code; and so few compile quickly.
 
     Attributes:
+        stacked: fields whose arrays have an axis in front for the layers; it is never divided over devices.
         remat: recompute a block's inside in the backward pass.
     """
+
+    stacked: ClassVar = ("blocks",)
 
     blocks: Any
     depth: int = eqx.field(static=True)
