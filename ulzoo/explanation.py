@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ulzoo.assemble import Assembly
 from ulzoo.experiment import check_fit
 from ulzoo.inspection import RoleReport
+from ulzoo.layout_check import share
 from ulzoo.rules import RULES, Facts, SpecWarning, warnings_of
 from ulzoo.spec import Spec, spec_hash, uses
 
@@ -46,7 +47,18 @@ def spec_warnings(spec: Spec, assembly: Assembly, reports: Sequence[RoleReport])
     """What the rules find in a spec of which assembly and reports are there already (`check_fit`)."""
     parameters = {report.role: report.parameters for report in reports}
     is_bound = bool(assembly.abstract("prior").is_bound)
-    return warnings_of(Facts(spec, assembly.data.shape, assembly.latent_shape, parameters, is_bound))
+    layout = share(spec, assembly)
+    return warnings_of(
+        Facts(
+            spec,
+            assembly.data.shape,
+            assembly.latent_shape,
+            parameters,
+            is_bound,
+            divided=layout.divided if layout else {},
+            idle_rules=layout.idle_rules if layout else (),
+        )
+    )
 
 
 def summary(explanation: Explanation) -> list[str]:

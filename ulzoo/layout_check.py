@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,13 +26,12 @@ class Share:
     """How much of a spec's parameters a mesh divides.
 
     Attributes:
-        parameters: all of them.
-        divided: those of arrays that each of these axes divides.
+        divided: for `fsdp` and `tensor`, where they have more than one device, the share of all parameters in
+            arrays that they divide.
         idle_rules: places in the spec of rules that decide on nothing.
     """
 
-    parameters: int
-    divided: dict[str, int]
+    divided: dict[str, float]
     idle_rules: tuple[str, ...]
 
 
@@ -63,11 +63,13 @@ def share(spec: Spec, assembly: Assembly) -> Share | None:
     given = [f"parallel.rules.{i}" for i in range(len(spec.parallel.rules))]
     for role, own in spec.parallel.components.items():
         given += [f"parallel.components.{role}.rules.{i}" for i in range(len(own.rules))]
-    axes = {
-        axis: sum(_size(item) for item in placed if any(axis in part for part in item.axes))
+    total = sum(map(_size, placed)) or 1
+    divided = {
+        axis: sum(_size(item) for item in placed if any(axis in part for part in item.axes)) / total
         for axis in ("fsdp", "tensor")
+        if layout.mesh.shape.get(axis, 1) > 1
     }
-    return Share(sum(map(_size, placed)), axes, tuple(where for where in given if where not in used))
+    return Share(divided, tuple(where for where in given if where not in used))
 
 
 def spec_mesh(spec: Spec) -> AbstractMesh:
@@ -94,10 +96,7 @@ def _placed(assembly: Assembly, layout: Layout) -> Iterator[Placed | InterfaceEr
 
 
 def _size(item: Placed) -> int:
-    size = 1
-    for extent in item.shape:
-        size *= extent
-    return size
+    return math.prod(item.shape)
 
 
 def _activations(spec: Spec, assembly: Assembly, layout: Layout) -> list[Problem]:

@@ -176,6 +176,45 @@ def test_batches_that_a_mesh_cannot_divide_are_all_told(capsys, spec):
     assert "stage2.batch_size: 8 is not a multiple of mesh.data = 3; nearest are 6 and 9" in error
 
 
+def test_layouts_that_do_not_fit_are_told_where_the_devices_are_not(capsys, tmp_path):
+    path = write_spec(
+        tmp_path,
+        f"""{SPEC}parallel:
+  mesh: {{data: 2, fsdp: 3, tensor: -1}}
+  rules:
+    - {{match: '.*position', axes: [null, fsdp]}}
+    - {{match: '.*weight', axes: default}}
+  activations: [{{match: attention, axes: [null, tensor]}}]
+""",
+    )
+    lines = told(capsys, "check", path).splitlines()
+    assert lines[0].startswith(f"{path}:")
+    told_at = {line.split(": ")[1]: line for line in lines if line.startswith(str(path))}
+    assert told_at["stage1.batch_size"].endswith(
+        "8 is not a multiple of mesh.data × mesh.fsdp = 6; nearest are 6 and 12"
+    )
+    assert told_at["parallel.rules.0.axes.1"].startswith(f"{path}:30:42: ")
+    assert (
+        "axis 1 of decoder.network.position, 8 long, is not a multiple of mesh.fsdp = 3"
+        in (told_at["parallel.rules.0.axes.1"])
+    )
+    assert told_at["parallel.rules"].startswith(f"{path}:29:3: parallel.rules: no rule matches encoder.")
+    assert told_at["parallel.activations.0.match"].endswith("no module is called 'attention', whole path")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("{mesh: {data: -1, fsdp: -1}}", "parallel.mesh: one axis at most can take what the others leave,"),
+        ("{rules: [{match: '(', axes: default}]}", "parallel.rules.0.match: not a regular expression: "),
+        ("{rules: [{match: a, axes: [fsdp, fsdp]}]}", "got 'fsdp' twice"),
+        ("{rules: [{match: a, axes: [data]}]}", "parallel.rules.0.axes"),
+    ],
+)
+def test_layouts_that_mean_nothing(capsys, spec, value, text):
+    assert text in told(capsys, "check", spec, "--set", f"parallel={value}")
+
+
 def test_metrics_of_samples_need_a_second_stage(capsys, tmp_path):
     lines = SPEC.splitlines(keepends=True)
     first_stage_only = "".join(lines[:8] + lines[12:15] + lines[18:])

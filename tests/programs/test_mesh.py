@@ -1,4 +1,4 @@
-"""One device is a mesh of one; four devices give the same training."""
+"""One device is a mesh of one; four devices give the same training, however the work is divided."""
 
 import os
 import subprocess
@@ -23,26 +23,40 @@ import numpy as np
 import optax
 from tiny import SPEC, drawn_state, images
 from ulzoo.assemble import assemble
-from ulzoo.parallel.mesh import make_mesh, put_batch
+from ulzoo.parallel.mesh import batch_ways, make_mesh, put_batch
 from ulzoo.programs.stage1 import stage1
 from ulzoo.registry import Registry
-from ulzoo.spec import parse_spec
+from ulzoo.spec import Parallel, parse_spec
 
 spec = parse_spec(SPEC, registry=Registry([sys.argv[1]]), overrides=sys.argv[3:])
 one = jax.sharding.Mesh(jax.devices()[:1], ("data",))
 results = {}
-for mesh in (one, make_mesh({"data": -1})):
-    ways = mesh.shape["data"]
-    program = stage1(assemble(spec), spec.stage1, mesh=mesh, optimizer=optax.sgd(0.01))
+layouts = {
+    "1": (one, Parallel()),
+    "4": (make_mesh({"data": -1}), Parallel()),
+    "mixed": (
+        make_mesh({"fsdp": 2, "tensor": 2}), Parallel(mesh={"fsdp": 2, "tensor": 2}, replicate_below=32)
+    ),
+}
+for layout, (mesh, parallel) in layouts.items():
+    ways, devices = batch_ways(mesh), mesh.size
+    program = stage1(
+        assemble(spec), spec.stage1, mesh=mesh, optimizer=optax.sgd(0.01, momentum=0.5), parallel=parallel
+    )
     state = drawn_state(program)
     for seed in range(2):
         batch = put_batch(images(seed), mesh)
         assert {len(shard.data) for shard in batch["image"].addressable_shards} == {4 // ways}
         state, metrics = program.step(state, batch)
-        results |= {f"{ways} {name} {seed}": value for name, value in metrics.items()}
+        results |= {f"{layout} {name} {seed}": value for name, value in metrics.items()}
     leaves = jax.tree.leaves(state.params)
-    assert all(leaf.sharding.is_fully_replicated and len(leaf.sharding.device_set) == ways for leaf in leaves)
-    results |= {f"{ways} parameter {i}": leaf for i, leaf in enumerate(leaves)}
+    whole = [leaf.sharding.is_fully_replicated for leaf in leaves]
+    assert all(len(leaf.sharding.device_set) == devices for leaf in leaves)
+    assert all(whole) if layout != "mixed" else any(whole) and not all(whole)
+    for companions in (state.ema, state.opt_state[0].trace):
+        for leaf, other in zip(leaves, jax.tree.leaves(companions), strict=True):
+            assert other.sharding.is_equivalent_to(leaf.sharding, leaf.ndim)
+    results |= {f"{layout} parameter {i}": leaf for i, leaf in enumerate(leaves)}
 np.savez(sys.argv[2], **results)
 """
 
@@ -68,9 +82,10 @@ def test_four_devices_train_as_one(builtin_registry_folder, tmp_path):
         assert len(names) > 20
         for name in names:
             # The same random numbers; sums over the batch are added in another order, in float32.
-            np.testing.assert_allclose(
-                results[f"4 {name}"], results[f"1 {name}"], rtol=1e-4, atol=1e-5, err_msg=name
-            )
+            for layout in ("4", "mixed"):
+                np.testing.assert_allclose(
+                    results[f"{layout} {name}"], results[f"1 {name}"], rtol=1e-4, atol=1e-5, err_msg=name
+                )
 
 
 def test_batches_that_do_not_divide_name_the_nearest_that_do():

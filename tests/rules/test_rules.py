@@ -37,10 +37,12 @@ MSE = "{type: ulzoo.mse_decoder.v1, network: {type: ulzoo.vit.v1, width: 8, dept
 def told(builtin_registry):
     """(code, path) of each warning about the sound spec with changes."""
 
-    def warnings(*overrides, data=(1, 16, 16), latent=(4, 4, 4), parameters=(10, 10, 10, 20), is_bound=True):
+    def warnings(
+        *overrides, data=(1, 16, 16), latent=(4, 4, 4), parameters=(10, 10, 10, 20), is_bound=True, **more
+    ):
         spec = parse_spec(SOUND, overrides=overrides, registry=Declarations(builtin_registry))
         roles = ("encoder", "prior", "decoder", "base_model")[: 3 if spec.base_model is None else 4]
-        facts = Facts(spec, data, latent, dict(zip(roles, parameters, strict=False)), is_bound)
+        facts = Facts(spec, data, latent, dict(zip(roles, parameters, strict=False)), is_bound, **more)
         return [(warning.code, warning.problem.path) for warning in warnings_of(facts)]
 
     return warnings
@@ -74,6 +76,9 @@ def test_a_sound_spec_is_not_warned_about(told):
         ("UL013", "evaluate", ["evaluate=[{type: ulzoo.psnr.v1, split: train}]"], {}),
         ("UL014", "evaluate.1.count", ["evaluate.1.count=200"], {}),
         ("UL014", "evaluate.0.count", ["evaluate.0.count=16"], {}),
+        ("UL015", "parallel.mesh.fsdp", ["parallel.mesh.fsdp=2"], {"divided": {"fsdp": 0.79}}),
+        ("UL015", "parallel.mesh.tensor", [], {"divided": {"fsdp": 0.9, "tensor": 0.1}}),
+        ("UL016", "parallel.rules.1.match", [], {"idle_rules": ("parallel.rules.1",)}),
     ],
 )
 def test_a_rule_speaks(told, code, path, overrides, facts):
@@ -100,6 +105,8 @@ def test_a_rule_speaks(told, code, path, overrides, facts):
         ([], {"data": (1, 64), "latent": (4, 8)}),
         # A stated number of devices is checked as it is.
         (["stage2.batch_size=60", "parallel.mesh.data=2"], {}),
+        (["stage2.batch_size=60", "parallel.mesh={fsdp: 2}"], {}),
+        (["parallel.mesh.fsdp=2"], {"divided": {"fsdp": 0.8}}),
         # A decoder without such a weighting, no base model, metrics without a split: nothing is assumed.
         ([f"decoder={MSE}"], {}),
         (["base_model=null", "stage2=null", "evaluate=[{type: ulzoo.psnr.v1}]"], {}),

@@ -108,7 +108,7 @@ def test_a_spec_is_read_with_its_defaults(registry):
         ),
         (
             [("name: tiny", "parallel: {mesh: {model: 2}}")],
-            "2:19: parallel.mesh.model: unknown key; expected 'data'",
+            "2:19: parallel.mesh.model: unknown key; expected 'data', 'fsdp' or 'tensor'",
         ),
         (
             [("name: tiny", "parallel: {mesh: {data: 0}}")],

@@ -60,7 +60,9 @@ def check_batch(batch_size: int, mesh: Mesh | AbstractMesh, path: str, accumulat
 def over_batch(mesh: Mesh | AbstractMesh) -> NamedSharding:
     """The leading axis over the axes of the mesh that divide the batch."""
     present = tuple(axis for axis in BATCH_AXES if axis in mesh.shape)
-    return NamedSharding(mesh, P(present[0] if len(present) == 1 else present or None))
+    if not present:
+        return replicated(mesh)
+    return NamedSharding(mesh, P(present[0] if len(present) == 1 else present))
 
 
 def replicated(mesh: Mesh | AbstractMesh) -> NamedSharding:

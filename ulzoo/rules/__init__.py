@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ulzoo.errors import SpecError
-from ulzoo.rules import evaluation, models, objective
+from ulzoo.rules import devices, evaluation, models, objective
 from ulzoo.rules.rule import Facts, Finding, Rule, SpecWarning
 from ulzoo.spec.load import problem_at
 from ulzoo.spec.messages import nearest
@@ -24,6 +24,8 @@ RULES = (
     Rule("UL012", models.batches),
     Rule("UL013", evaluation.held_out),
     Rule("UL014", evaluation.few_samples),
+    Rule("UL015", devices.idle_axis),
+    Rule("UL016", devices.idle_rule),
 )
 """All rules. A code is never given to another rule."""
 

@@ -74,7 +74,7 @@ def batches(facts: Facts) -> Iterator[Finding]:
 
     Do: choose a multiple of 8, or say how many devices there are in `parallel.mesh`.
     """
-    if facts.spec.parallel.mesh.get("data", -1) != -1:
+    if -1 not in facts.spec.parallel.mesh.values():
         return
     for name, stage in (("stage1", facts.spec.stage1), ("stage2", facts.spec.stage2)):
         if stage is not None and stage.batch_size % DEVICES:

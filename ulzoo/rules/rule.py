@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ulzoo.errors import Problem
 from ulzoo.spec.component import Component
@@ -19,6 +19,8 @@ class Facts:
         data_shape, latent_shape: (c, *space) of one example and of its z_clean.
         parameters: of each role that the spec has.
         is_bound: whether the prior's rate is an upper bound on the latent's bits.
+        divided: for `fsdp` and `tensor`, where the mesh has them, the share of the parameters they divide.
+        idle_rules: places of layout rules that decide on no parameter.
     """
 
     spec: Spec
@@ -26,6 +28,8 @@ class Facts:
     latent_shape: tuple[int, ...]
     parameters: Mapping[str, int]
     is_bound: bool
+    divided: Mapping[str, float] = field(default_factory=dict)
+    idle_rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
