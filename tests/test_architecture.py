@@ -33,6 +33,7 @@ ALLOWED = {
     "autoencoder": COMPONENTS,
     "assemble": ASSEMBLY,
     "inspection": {*ASSEMBLY, "assemble"},
+    "layout_check": {*PROGRAMS, "inspection", "programs"},
     "programs": PROGRAMS,
     "train": {*PROGRAMS, "programs"},
 }

@@ -25,9 +25,7 @@ def idle_axis(facts: Facts) -> Iterator[Finding]:
     """
     for axis, share in facts.divided.items():
         if share < LEAST_DIVIDED[axis]:
-            text = (
-                f"'{axis}' divides {share:.0%} of the parameters, and each device along it has all the rest"
-            )
+            text = f"'{axis}' divides {share:.0%} of the parameters; each device has all the rest"
             yield Finding(f"parallel.mesh.{axis}", f"{text}; try 'data' in its place")
 
 
