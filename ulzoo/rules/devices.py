@@ -18,8 +18,8 @@ def idle_axis(facts: Facts) -> Iterator[Finding]:
     multiples of it, `tensor` transformers too; arrays smaller than `parallel.replicate_below` stay whole.
     Told of `fsdp` below 80 % and `tensor` below 20 % of all parameters.
 
-    Do: give the devices to another axis, choose widths that are multiples, or say `parallel.rules`. A model that
-    fits a device needs neither: `data` alone is faster.
+    Do: give the devices to another axis, choose widths that are multiples, or say `parallel.rules`. A model
+    that fits a device needs neither: `data` alone is faster.
 
     Source: arithmetic.
     """
