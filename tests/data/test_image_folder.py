@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
+from small_run import SPEC
 
 from ulzoo.data.decode import read_picture
 from ulzoo.data.image_folder import ImageFolderConfig
@@ -19,6 +20,7 @@ from ulzoo.data.listing import find_pictures, is_held_out
 from ulzoo.data.pipeline import batches, eval_batches
 from ulzoo.data.source import Dataset
 from ulzoo.errors import DataError
+from ulzoo.spec import parse_spec, spec_hash
 
 
 def picture(path, value=0, size=(6, 6)):
@@ -241,6 +243,19 @@ def test_vanished_file_is_an_error_even_when_damage_is_skipped(root):
     os.remove(root / "ant/deep0/0.png")
     with pytest.raises(DataError, match="cannot read"):
         source[0]
+
+
+def test_a_spec_from_before_later_fields_came_keeps_its_hash():
+    """Computed when the dataset had no crop_size, max_pixels and timeout."""
+    text = "{type: ulzoo.image_folder.v1, root: photos, size: 8, channels: 1, classes: 10%s}"
+    digits = "{type: ulzoo.digits.v1, size: 8}"
+    hashes = [
+        spec_hash(parse_spec(SPEC.replace(digits, text % more)))
+        for more in ("", ", max_pixels: 89478485", ", timeout: 3", ", crop_size: 8", ", max_pixels: 10")
+    ]
+    before = "e010ef31efdec45ef7604dfb5fe88f548b4f99396d1f419f4adb83a88d2d5c3d"
+    assert hashes[:3] == [before] * 3
+    assert len(set(hashes)) == 3
 
 
 # ---- training draws ----------------------------------------------------------------------------

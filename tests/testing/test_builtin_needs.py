@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from stored_pictures import as_parquet, as_plain_array_record, as_tar, as_zip
 
 from ulzoo.testing import check_component
 
@@ -16,6 +17,23 @@ def test_image_folder(tmp_path, builtin_registry):
             picture.save(tmp_path / label / f"{number}.png")
     example = {"root": str(tmp_path), "size": 8, "crop": "random", "flip": True, "heldout_fraction": 0.3}
     check_component("ulzoo.image_folder.v1", example, registry=builtin_registry)
+
+
+@pytest.mark.parametrize("format", ["zip", "webdataset", "array_record", "parquet"])
+def test_archives_shards_and_tables(format, tmp_path, builtin_registry, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    make = {"zip": as_zip, "webdataset": as_tar, "array_record": as_plain_array_record, "parquet": as_parquet}
+    root = make[format](tmp_path)
+    example = {"root": str(root), "size": 8, "crop": "random", "crop_size": 6, "heldout_fraction": 0.3}
+    if format == "array_record":
+        example["labels"] = "none"
+    check_component(f"ulzoo.{format}.v1", example, registry=builtin_registry)
+
+
+def test_every_dataset_has_a_test_here(builtin_registry):
+    names = {entry.name for entry in builtin_registry.entries("dataset")} - {"ulzoo.digits.v1"}
+    formats = ("image_folder", "zip", "webdataset", "array_record", "parquet")
+    assert names == {f"ulzoo.{format}.v1" for format in formats}
 
 
 def test_tensorboard(builtin_registry):

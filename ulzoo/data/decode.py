@@ -1,5 +1,5 @@
 """Bytes of one picture file → uint8 (H, W, C) of a wanted size. JPEG, PNG and WebP, by content and not by
-name.
+name; or pixels that are decoded already.
 
 What is done to unusual pictures: EXIF orientation is honoured; transparency is laid over white; 16-bit greys
 are scaled to 8 bits; palettes, CMYK and greys are converted by Pillow (colour profiles are not applied); of
@@ -17,10 +17,12 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from ulzoo.data.pictures import MAX_PIXELS
 from ulzoo.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP")
-MAX_PIXELS = 89_478_485  # Pillow's own bound: a quarter of a GiB of 24-bit pixels; more is taken for a bomb
+MAX_BYTES = 1 << 28
+"""Bytes of an encoded file above which it is not read from an archive: no picture within `MAX_PIXELS` needs them."""
 
 Filter = Literal["box", "bilinear", "bicubic", "lanczos"]
 Offset = Callable[[], tuple[float, float]]
@@ -55,22 +57,37 @@ def centred() -> tuple[float, float]:
 
 
 def decode(
-    data: bytes, size: tuple[int, int], *, channels: int, resize: Filter = "bicubic", offset: Offset = centred
+    data: bytes | np.ndarray,
+    size: tuple[int, int],
+    *,
+    channels: int,
+    resize: Filter = "bicubic",
+    offset: Offset = centred,
+    crop: tuple[int, int] | None = None,
+    max_pixels: int | None = None,
 ) -> np.ndarray:
     """The largest crop of the target's aspect ratio, resized to `size` = (h, w).
 
     Args:
+        data: an encoded file, or pixels, uint8 (h, w) or (h, w, 1, 3 or 4).
         channels: 1 (luma) or 3 (RGB).
         offset: called once, after the picture was read without error.
+        crop: (h, w) in pixels of the picture that the crop has at most, in place of the largest. Where that
+            is `size`, pixels are copied, not resized.
+        max_pixels: by default `MAX_PIXELS`.
 
     Returns:
         uint8 (h, w, channels).
 
     Raises:
-        CorruptImage: not a picture of a known format, truncated, damaged, or of more than `MAX_PIXELS`.
+        CorruptImage: not a picture of a known format, truncated, damaged, or of more than `max_pixels`.
     """
+    most = MAX_PIXELS if max_pixels is None else max_pixels
     try:
-        picture = _read(data, size, channels)
+        if isinstance(data, np.ndarray):
+            picture = _from_pixels(data, channels, most)
+        else:
+            picture = _read(data, size, channels, crop, most)
     except MemoryError:
         raise
     except CorruptImage:
@@ -79,8 +96,12 @@ def decode(
         # Pillow's decoders raise nearly anything on damaged files: OSError, SyntaxError, ValueError,
         # struct.error, …
         raise CorruptImage(f"{type(error).__name__}: {error}") from error
-    box = crop_box(picture.size, size, offset())
-    picture = picture.resize((size[1], size[0]), _FILTERS[resize], box=box)
+    left, top, right, bottom = crop_box(picture.size, size, offset(), crop)
+    if crop is not None and _scale(picture.size, size, crop) == 1.0:
+        left, top = round(left), round(top)
+        picture = picture.crop((left, top, left + size[1], top + size[0]))
+    else:
+        picture = picture.resize((size[1], size[0]), _FILTERS[resize], box=(left, top, right, bottom))
     pixels = np.asarray(picture, dtype=np.uint8)
     return pixels.reshape(*size, channels)
 
@@ -107,29 +128,55 @@ def read_picture(
 
 
 def crop_box(
-    picture: tuple[int, int], size: tuple[int, int], offset: tuple[float, float]
+    picture: tuple[int, int],
+    size: tuple[int, int],
+    offset: tuple[float, float],
+    crop: tuple[int, int] | None = None,
 ) -> tuple[float, float, float, float]:
-    """Largest box of the aspect ratio of `size` = (h, w) within a picture of (width, height) pixels.
+    """Largest box of the aspect ratio of `size` = (h, w) within a picture of (width, height) pixels, and within
+    `crop` = (h, w).
 
     Returns:
         (left, top, right, bottom) in pixels, possibly fractional.
     """
     width, height = picture
-    scale = min(width / size[1], height / size[0])
+    scale = _scale(picture, size, crop)
     box_width, box_height = min(size[1] * scale, width), min(size[0] * scale, height)
     top, left = (height - box_height) * offset[0], (width - box_width) * offset[1]
     return left, top, min(left + box_width, width), min(top + box_height, height)
 
 
-def _read(data: bytes, size: tuple[int, int], channels: int) -> Image.Image:
+def _scale(picture: tuple[int, int], size: tuple[int, int], crop: tuple[int, int] | None) -> float:
+    """Pixels of the picture to one of the target, for the largest crop that is allowed."""
+    scale = min(picture[0] / size[1], picture[1] / size[0])
+    return scale if crop is None else min(scale, crop[1] / size[1], crop[0] / size[0])
+
+
+def _from_pixels(pixels: np.ndarray, channels: int, most: int) -> Image.Image:
+    if (
+        pixels.dtype != np.uint8
+        or pixels.ndim not in (2, 3)
+        or pixels.shape[2:] not in ((), (1,), (3,), (4,))
+    ):
+        raise CorruptImage(f"pixels are {pixels.dtype} {pixels.shape}, not uint8 (h, w) or (h, w, 1, 3 or 4)")
+    if pixels.shape[0] * pixels.shape[1] > most:
+        raise CorruptImage(f"{pixels.shape[1]}×{pixels.shape[0]} pixels are more than {most}")
+    return flatten(Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels), channels)
+
+
+def _read(
+    data: bytes, size: tuple[int, int], channels: int, crop: tuple[int, int] | None, most: int
+) -> Image.Image:
     with Image.open(io.BytesIO(data), formats=FORMATS) as file:
-        if file.width * file.height > MAX_PIXELS:
-            raise CorruptImage(f"{file.width}×{file.height} pixels are more than {MAX_PIXELS}")
+        if file.width * file.height > most:
+            raise CorruptImage(f"{file.width}×{file.height} pixels are more than {most}")
         orientation = _orientation(file)
-        height, width = size[::-1] if orientation in _TURNED else size
+        turned = orientation in _TURNED
+        upright = (file.height, file.width) if turned else (file.width, file.height)
         # JPEG can be decoded at 1/2, 1/4 or 1/8 at a fraction of the cost; twice the target's scale keeps the
-        # resize filter's quality.
-        scale = 2 * max(width / file.width, height / file.height)
+        # resize filter's quality. A crop of stated pixels means those of the original, so it is cut at full
+        # scale.
+        scale = 2 / _scale(upright, size, None) if crop is None else 1.0
         if scale < 1:
             file.draft(None, (math.ceil(file.width * scale), math.ceil(file.height * scale)))
         file.load()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from ulzoo.errors import DataError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -27,7 +29,7 @@ Record = dict[str, Any]
 class Source(Protocol):
     """Random access to one split. Calls come from several threads at once.
 
-    Subclass it to inherit the defaults of `draw` and `skipped`.
+    Subclass it to inherit the defaults of all but length and access.
     """
 
     def __len__(self) -> int:
@@ -51,6 +53,34 @@ class Source(Protocol):
     def skipped(self) -> tuple[str, ...]:
         """Names of damaged records that were replaced so far, sorted; their number is its length."""
         return ()
+
+    def faults(self) -> dict[str, str]:
+        """Name of every damaged record that was replaced so far, and what was wrong with it."""
+        return dict.fromkeys(self.skipped, "damaged")
+
+    def record_name(self, index: int) -> str:
+        """What messages call record `index`."""
+        return f"record {index}"
+
+    def caption(self, index: int) -> str | None:
+        """The text that is stored with record `index`, None without."""
+        return None
+
+    def fingerprint(self) -> str:
+        """Changes when the split holds other records; empty where that cannot be told."""
+        return ""
+
+    def under_way(self) -> list[tuple[str, float]]:
+        """Name of each record that is being read now, and for how many seconds; the longest first."""
+        return []
+
+    def condemn(self, index: int, reason: str) -> None:
+        """Count a record as damaged from now on: it hung, or ended the process that read it.
+
+        Raises:
+            DataError: damaged records are not replaced.
+        """
+        raise DataError(f"{self.record_name(index)} is damaged ({reason})")
 
 
 @runtime_checkable

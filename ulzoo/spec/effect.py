@@ -15,13 +15,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 if TYPE_CHECKING:
     from ulzoo.spec.component import SpecModel
     from ulzoo.spec.text import Location
+
+
+T = TypeVar("T")
 
 
 class Effect(Enum):
@@ -44,6 +47,16 @@ class Effect(Enum):
     def on_weights(self) -> bool:
         """Whether the trained weights depend on it, so that the spec's hash does."""
         return self in (Effect.PARAMETERS, Effect.OBJECTIVE, Effect.DATA)
+
+
+@dataclass(frozen=True)
+class Later:
+    """Marks a field that came later than its component: at its default it is no part of the hash.
+
+        crop_size: Annotated[int | None, Later()] = None
+
+    So a spec from before, which cannot say it, keeps its hash. The default must mean what was done before.
+    """
 
 
 @dataclass(frozen=True)
@@ -87,7 +100,9 @@ def on_weights(value: Any, plain: Any, held: Effect) -> Any:
     if (parts := _parts(value, held)) is None:
         return plain
     kept = [
-        (part, on_weights(inner, plain[part], effect)) for part, inner, effect in parts if effect.on_weights
+        (part, on_weights(inner, plain[part], effect))
+        for part, inner, effect in parts
+        if effect.on_weights and not _is_later(value, part, inner)
     ]
     return dict(kept) if isinstance(plain, dict) else [inner for _, inner in kept]
 
@@ -106,12 +121,20 @@ def _parts(value: Any, held: Effect) -> list[tuple[str | int, Any, Effect]] | No
     return None
 
 
+def _is_later(value: Any, part: str | int, inner: Any) -> bool:
+    """Whether a field of a model came later and stands at its default."""
+    info = getattr(type(value), "model_fields", {}).get(part)
+    return info is not None and _extra(info, Later) is not None and inner == info.default
+
+
 def _declared(info: FieldInfo) -> Effect | None:
     """The effect among a field's annotations; pydantic keeps the outermost apart from the type."""
-    return next(
-        (extra for extra in (*info.metadata, *_annotations(info.annotation)) if isinstance(extra, Effect)),
-        None,
-    )
+    return _extra(info, Effect)
+
+
+def _extra(info: FieldInfo, kind: type[T]) -> T | None:
+    extras = (*info.metadata, *_annotations(info.annotation))
+    return next((extra for extra in extras if isinstance(extra, kind)), None)
 
 
 def _annotations(annotation: Any) -> Iterator[Any]:

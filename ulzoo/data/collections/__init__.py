@@ -1,0 +1,1 @@
+"""Places that hold pictures, one file for each format."""

@@ -1,0 +1,62 @@
+"""Files of a folder, here or in an object store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from ulzoo.data.collection import NamedCollection, Names, Picture
+from ulzoo.data.listing import SUFFIXES, folder_classes, list_pictures
+from ulzoo.data.storage import file_system, is_remote, local, read_whole
+from ulzoo.errors import DataError
+
+
+class FolderCollection(NamedCollection):
+    """Pictures at any depth below a folder; a name is a relative path, a class the first part of it."""
+
+    def __init__(self, root: str, *, labelled: bool) -> None:
+        if is_remote(root):
+            self._base = where = root.rstrip("/")
+            names = _list_remote(where)
+        else:
+            folder = local(root)
+            names, where = list_pictures(folder), str(folder)
+            # Absolute, so that a later change of the working directory does not move the data.
+            self._base = str(folder.absolute())
+        labels = None
+        if labelled:
+            self.class_names = tuple(folder_classes(names, where))
+            labels = folder_labels(names, self.class_names)
+        super().__init__(where, names, labels)
+
+    def __getitem__(self, index: int) -> Picture:
+        name = self.name(index)
+        # A failing disk is no property of the picture: passing over it would make the stream depend on the
+        # weather. So an unreadable file is an error whatever the policy.
+        return Picture(name, read_whole(f"{self._base}/{name}"), self.label(index))
+
+
+def folder_labels(names: Names, classes: Sequence[str]) -> np.ndarray:
+    """int32 (n,): which of the classes each name's first part is."""
+    number = {name: index for index, name in enumerate(classes)}
+    return np.fromiter((number[name.partition("/")[0]] for name in names), np.int32, len(names))
+
+
+def _list_remote(root: str) -> Names:
+    system, inside = file_system(root)
+    try:
+        found = system.find(inside)
+    except OSError as error:
+        raise DataError(f"cannot list {root!r}: {error}") from error
+    prefix = inside.rstrip("/") + "/"
+    names = [path.removeprefix(prefix) for path in found if path.startswith(prefix)]
+    kept = [
+        name
+        for name in names
+        if name.lower().endswith(SUFFIXES) and not any(part.startswith(".") for part in name.split("/"))
+    ]
+    if not kept and not names:
+        raise DataError(f"no folder {root!r}, or nothing in it")
+    return Names.of(sorted(kept, key=os.fsencode))
