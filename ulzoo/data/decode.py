@@ -22,7 +22,7 @@ from ulzoo.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_BYTES = 1 << 28
-"""Bytes of an encoded file above which it is not read from an archive: no picture within `MAX_PIXELS` needs them."""
+"""Bytes of an encoded file above which it is not read: no picture within `MAX_PIXELS` needs them."""
 
 Filter = Literal["box", "bilinear", "bicubic", "lanczos"]
 Offset = Callable[[], tuple[float, float]]
@@ -133,8 +133,10 @@ def crop_box(
     offset: tuple[float, float],
     crop: tuple[int, int] | None = None,
 ) -> tuple[float, float, float, float]:
-    """Largest box of the aspect ratio of `size` = (h, w) within a picture of (width, height) pixels, and within
-    `crop` = (h, w).
+    """Largest box of the aspect ratio of `size` = (h, w) within a picture of (width, height) pixels.
+
+    Args:
+        crop: (h, w) that the box must also lie within.
 
     Returns:
         (left, top, right, bottom) in pixels, possibly fractional.

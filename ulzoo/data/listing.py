@@ -124,7 +124,8 @@ def folder_classes(names: Iterable[str], where: str) -> list[str]:
         first, slash, _ = name.partition("/")
         if not slash:
             raise DataError(
-                f"{where.rstrip('/') + '/' + name!r} lies in no class folder; move it into one, or set labels: none"
+                f"{where.rstrip('/') + '/' + name!r} lies in no class folder;"
+                " move it into one, or set labels: none"
             )
         found.add(first)
     return sorted(found, key=os.fsencode)
