@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 class ParquetConfig(PictureDataset):
-    """Parquet files in the layout of Hugging Face datasets: rows with a picture file in a column of bytes, or of
-    structs with `bytes`. Needs the extra `parquet`."""
+    """Parquet files in the layout of Hugging Face datasets: rows with a picture file in a column of bytes, or
+    of structs with `bytes`. Needs the extra `parquet`."""
 
     type: Literal["ulzoo.parquet.v1"] = "ulzoo.parquet.v1"
     example: ClassVar = {"root": "data/train-*.parquet", "size": 64, "classes": 2}
