@@ -32,8 +32,12 @@ def filled(text: str, make: Callable[[str], list[str]]) -> str:
 
 
 def command_lines(name: str) -> list[str]:
-    """Usage of `ulzoo NAME`, and a table of what it takes."""
-    actions = [action for action in _parsers()[name]._actions if not isinstance(action, argparse._HelpAction)]
+    """Usage of `ulzoo NAME`, and a table of what it takes; NAME may be two words, such as `data check`."""
+    first, *deeper = name.split()
+    parser = _parsers()[first]
+    for word in deeper:
+        parser = _parsers(parser)[word]
+    actions = [action for action in parser._actions if not isinstance(action, argparse._HelpAction)]
     options = [action for action in actions if action.option_strings]
     places = [action for action in actions if not action.option_strings]
     usage = " ".join(["ulzoo", name, *map(_usage, places), *map(_usage, options)])
@@ -78,8 +82,9 @@ def metric_table(registry: Registry) -> list[str]:
     return ["| metric | after stage | |", "|---|---|---|", *rows]
 
 
-def _parsers() -> dict[str, argparse.ArgumentParser]:
-    (commands,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+def _parsers(parser: argparse.ArgumentParser | None = None) -> dict[str, argparse.ArgumentParser]:
+    parser = _parser() if parser is None else parser
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     return dict(commands.choices)
 
 

@@ -121,6 +121,38 @@ def _plugin(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _data(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, help="prepare or check")
+    texts = {
+        "prepare": "write pictures as ArrayRecord shards; given again, goes on where it was interrupted",
+        "check": "read every picture and report what is damaged, tiny or unusual; exit status 1 if damaged",
+    }
+    made = {name: actions.add_parser(name, help=text, description=text) for name, text in texts.items()}
+    where = "path or address of a folder, .zip, .tar, .array_record or .parquet; or {type: …, root: …}"
+    for name, action in made.items():
+        action.add_argument("source", metavar="IN" if name == "prepare" else "SOURCE", help=where)
+    prepare, check = made["prepare"], made["check"]
+    prepare.add_argument("out", metavar="OUT", help="folder to make")
+    prepare.add_argument("--shards", type=positive, required=True, metavar="N", help="files; required")
+    prepare.add_argument(
+        "--size", type=positive, metavar="S", help="pixels of the shorter side of what is larger"
+    )
+    prepare.add_argument("--licence", metavar="TEXT", help="kept in the manifest; @FILE: what a file says")
+    prepare.add_argument(
+        "--corrupt",
+        choices=("error", "skip"),
+        default="error",
+        help="stop at a damaged record, or leave it out",
+    )
+    check.add_argument("--tiny", type=positive, default=32, metavar="S", help="report sides below S (32)")
+    check.add_argument("--out", metavar="DIR", help="where check.json and contact-sheet.png go")
+    for action in made.values():
+        action.add_argument(
+            "--labels", choices=("yes", "no"), help="classes must be there, or are not looked at"
+        )
+        action.add_argument("--threads", type=positive, default=2, metavar="N", help="readers (2)")
+
+
 COMMANDS = {
     "run": Command("train both stages of a spec, measure, and draw samples", _run, compiles=True),
     "train": Command("train one stage, of a spec or of a run", _train, compiles=True),
@@ -136,6 +168,7 @@ COMMANDS = {
     ),
     "schema": Command("write a JSON Schema of everything installed, for editors", _schema),
     "components": Command("list what is installed, or describe one component", _components),
+    "data": Command("prepare pictures as shards, or check what is in them", _data),
     "plugin": Command("write a distribution with a component of your own, to be changed", _plugin),
 }
 """Name → command; `ulzoo.cli.<name>_command`, with _ for -, has its `run(arguments)`."""

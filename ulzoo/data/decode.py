@@ -172,7 +172,7 @@ def _read(
     with Image.open(io.BytesIO(data), formats=FORMATS) as file:
         if file.width * file.height > most:
             raise CorruptImage(f"{file.width}×{file.height} pixels are more than {most}")
-        orientation = _orientation(file)
+        orientation = orientation_of(file)
         turned = orientation in _TURNED
         upright = (file.height, file.width) if turned else (file.width, file.height)
         # JPEG can be decoded at 1/2, 1/4 or 1/8 at a fraction of the cost; twice the target's scale keeps the
@@ -182,12 +182,17 @@ def _read(
         if scale < 1:
             file.draft(None, (math.ceil(file.width * scale), math.ceil(file.height * scale)))
         file.load()
-        picture = flatten(file, channels)
+        return turned_upright(flatten(file, channels), orientation)
+
+
+def turned_upright(picture: Image.Image, orientation: int) -> Image.Image:
+    """What an EXIF orientation asks for."""
     turn = _ORIENTATIONS.get(orientation)
     return picture if turn is None else picture.transpose(turn)
 
 
-def _orientation(picture: Image.Image) -> int:
+def orientation_of(picture: Image.Image) -> int:
+    """EXIF orientation, 1 (upright) to 8; from 5 on, width and height are exchanged."""
     try:
         return int(picture.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:

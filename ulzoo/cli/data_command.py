@@ -1,0 +1,96 @@
+"""`ulzoo data prepare IN OUT` and `ulzoo data check SOURCE`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from ulzoo.cli.reporting import note
+from ulzoo.errors import DataError
+from ulzoo.progress import Progress
+
+
+def run(arguments: argparse.Namespace) -> int:
+    return _prepare(arguments) if arguments.action == "prepare" else _check(arguments)
+
+
+def _prepare(arguments: argparse.Namespace) -> int:
+    from ulzoo.data.opening import open_collection
+    from ulzoo.data.prepare import prepare
+
+    collection = open_collection(arguments.source, labels=_labels(arguments))
+    with Progress("prepare", len(collection), unit="records") as progress:
+        manifest = prepare(
+            collection,
+            Path(arguments.out),
+            shards=arguments.shards,
+            size=arguments.size,
+            licence=_licence(arguments.licence),
+            corrupt=arguments.corrupt,
+            threads=arguments.threads,
+            advance=progress.advance,
+        )
+    for name, reason in manifest["skipped"].items():
+        note(f"left out: {name} ({reason})")
+    left_out = f", {len(manifest['skipped'])} left out" if manifest["skipped"] else ""
+    print(
+        f"{arguments.out}: {manifest['records']} records in {arguments.shards} shards,"
+        f" {manifest['bytes'] / 1e6:.1f} MB{left_out}, sha256 {manifest['sha256'][:12]}"
+    )
+    print(f"    data: {{type: ulzoo.array_record.v1, root: {arguments.out}, size: …}}")
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from ulzoo.data.opening import open_collection
+    from ulzoo.data.survey import survey
+    from ulzoo.images import write_png
+
+    collection = open_collection(arguments.source, labels=_labels(arguments))
+    with Progress("check", len(collection), unit="records") as progress:
+        found = survey(collection, tiny=arguments.tiny, threads=arguments.threads, advance=progress.advance)
+    found.shards += _shards(arguments.source)
+    print("\n".join(found.lines()))
+    if arguments.out is not None:
+        folder = _folder(arguments.out)
+        text = json.dumps(found.as_dict(), indent=2, ensure_ascii=False)
+        (folder / "check.json").write_text(text + "\n", encoding="utf-8")
+        if found.sheet is not None:
+            write_png(folder / "contact-sheet.png", found.sheet)
+        print(f"written: {folder / 'check.json'}, {folder / 'contact-sheet.png'}")
+    return 0 if found.sound else 1
+
+
+def _shards(source: str) -> list[str]:
+    """Damage of shards that a manifest beside them tells of."""
+    from ulzoo.data.shard_files import MANIFEST, damage, load_manifest
+    from ulzoo.data.storage import is_remote, local
+
+    if source.lstrip().startswith("{") or is_remote(source):
+        return []
+    folder = local(source)
+    return damage(folder, load_manifest(folder)) if (folder / MANIFEST).is_file() else []
+
+
+def _labels(arguments: argparse.Namespace) -> bool | None:
+    return None if arguments.labels is None else arguments.labels == "yes"
+
+
+def _licence(given: str | None) -> str | None:
+    if given is None or not given.startswith("@"):
+        return given
+    try:
+        return Path(given[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read the licence {given[1:]!r}: {error}") from error
+
+
+def _folder(given: Any) -> Path:
+    folder = Path(given)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
+    return folder
