@@ -219,8 +219,8 @@ def _write(
             if isinstance(record, tuple):
                 skipped[record[0]] = record[1]
             else:
-                facts = {"name": record.name, "label": record.label, "caption": record.caption}
-                writer.write(pack(record.payload, **facts))
+                kept = {"name": record.name, "label": record.label, "caption": record.caption}
+                writer.write(pack(record.payload, **kept))
                 names.append(record.name)
                 labels.append(-1 if record.label is None else record.label)
                 _add(sums, record.numbers)
