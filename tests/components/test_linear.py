@@ -17,6 +17,7 @@ from ulzoo.components.layers.linear import (
     project,
     zeroed,
 )
+from ulzoo.components.layers.space import channels_first, channels_last
 
 SPACES = [(7,), (4, 5), (3, 4, 2)]
 
@@ -41,7 +42,8 @@ def test_both_forms_of_the_convolution_agree_with_scipy_and_in_their_gradients(s
 
     @jax.jit
     def run(x, weight):
-        return [(f(x, weight), *jax.vjp(f, x, weight)[1](up)) for f in (_gathered, _native)]
+        forms = [lambda x, w, f=f: channels_first(f(channels_last(x), w)) for f in (_gathered, _native)]
+        return [(f(x, weight), *jax.vjp(f, x, weight)[1](up)) for f in forms]
 
     gathered, native = run(x, weight)
     # Sums of 81 products of order 1, rounded in float32.

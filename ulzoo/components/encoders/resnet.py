@@ -16,7 +16,15 @@ from pydantic import Field, model_validator
 
 from ulzoo.components.layers.blocks import conv_stack, keys_or_none
 from ulzoo.components.layers.linear import Conv3, Pointwise
-from ulzoo.components.layers.space import average_pool, divided, per_axis, space_to_depth
+from ulzoo.components.layers.norms import group_norm
+from ulzoo.components.layers.space import (
+    average_pool,
+    channels_first,
+    channels_last,
+    divided,
+    per_axis,
+    space_to_depth,
+)
 from ulzoo.components.layers.stack import Stack
 from ulzoo.interfaces import AbstractEncoder, EncoderIO, Shape
 from ulzoo.spec import Component, Effect
@@ -57,7 +65,7 @@ class ResNet(AbstractEncoder):
             if i:
                 h = self.downs[i - 1](average_pool(h, self.factors[i - 1]))
             h = stage(h, None, key=keys[i])
-        return self.out(jax.nn.silu(self.norm(h).astype(h.dtype)))
+        return self.out(jax.nn.silu(channels_first(group_norm(self.norm, channels_last(h)))))
 
 
 class ResNetConfig(Component):

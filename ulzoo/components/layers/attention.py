@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ulzoo.components.layers.linear import project
+from ulzoo.components.layers.norms import rms_norm
 from ulzoo.errors import InterfaceError
 
 
@@ -32,6 +33,15 @@ def rotate(x: Float[Array, "n h w"], angles: np.ndarray) -> Float[Array, "n h w"
     cos, sin = jnp.asarray(np.cos(angles), x.dtype)[:, None], jnp.asarray(np.sin(angles), x.dtype)[:, None]
     a, b = jnp.split(x, 2, axis=-1)
     return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], -1)
+
+
+def attend(
+    q: Float[Array, "n h w"], k: Float[Array, "m h w"], v: Float[Array, "m h w"]
+) -> Float[Array, "n h w"]:
+    """Σ_m softmax_m(q · k / √w) v, in float32 where it is summed."""
+    scores = jnp.einsum("nhw,mhw->hnm", q, k, preferred_element_type=jnp.float32) * q.shape[-1] ** -0.5
+    weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
+    return jnp.einsum("hnm,mhw->nhw", weights, v)
 
 
 class Attention(eqx.Module):
@@ -60,7 +70,5 @@ class Attention(eqx.Module):
         qkv = project(self.qkv, tokens).reshape(n, 3, self.heads, head)
         q, k, v = qkv[:, 0], qkv[:, 1], qkv[:, 2]
         angles = rotary_angles(self.grid, head)
-        over_heads = lambda norm, a: jax.vmap(jax.vmap(norm))(a).astype(tokens.dtype)  # noqa: E731
-        q, k = rotate(over_heads(self.norm_q, q), angles), rotate(over_heads(self.norm_k, k), angles)
-        mixed = jax.nn.dot_product_attention(q, k, v).reshape(n, width)
-        return project(self.out, mixed)
+        q, k = rotate(rms_norm(self.norm_q, q), angles), rotate(rms_norm(self.norm_k, k), angles)
+        return project(self.out, attend(q, k, v).reshape(n, width))

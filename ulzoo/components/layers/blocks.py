@@ -6,25 +6,18 @@ from collections.abc import Sequence
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ulzoo.components.layers.attention import Attention
 from ulzoo.components.layers.linear import Conv3, dropout, project, zeroed
-from ulzoo.components.layers.modulation import Modulation, scale_shift
+from ulzoo.components.layers.modulation import Modulation
+from ulzoo.components.layers.norms import group_norm, layer_norm
+from ulzoo.components.layers.space import channels_first, channels_last
 from ulzoo.components.layers.stack import LONGEST_UNROLLED, Stack
 
 
 def keys_or_none(key: PRNGKeyArray | None, n: int) -> Sequence[PRNGKeyArray | None]:
     return [None] * n if key is None else list(jax.random.split(key, n))
-
-
-def layer_norm(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """Over channels, without parameters (the modulation scales and shifts), in float32."""
-    wide = x.astype(jnp.float32)
-    mean = wide.mean(-1, keepdims=True)
-    variance = jnp.square(wide - mean).mean(-1, keepdims=True)
-    return ((wide - mean) * jax.lax.rsqrt(variance + 1e-6)).astype(x.dtype)
 
 
 class TransformerBlock(eqx.Module):
@@ -84,12 +77,14 @@ class ConvBlock(eqx.Module):
     def __call__(
         self, x: Float[Array, "c *space"], embedding: Float[Array, "e"] | None, key: PRNGKeyArray | None
     ) -> Float[Array, "c *space"]:
-        hidden = self.conv_1(jax.nn.silu(self.norm_1(x).astype(x.dtype)))
-        hidden = self.norm_2(hidden).astype(x.dtype)
+        last = channels_last(x)
+        hidden = self.conv_1.last(jax.nn.silu(group_norm(self.norm_1, last)))
+        hidden = group_norm(self.norm_2, hidden)
         if self.modulation is not None and embedding is not None:
-            hidden = scale_shift(hidden, *self.modulation(embedding))
+            scale, shift = self.modulation(embedding)
+            hidden = hidden * (1 + scale) + shift
         hidden = dropout(jax.nn.silu(hidden), self.drop, key)
-        return x + self.conv_2(hidden)
+        return channels_first(last + self.conv_2.last(hidden))
 
 
 def conv_stack(

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ulzoo.components.layers.space import channels_first, channels_last
+
 ModuleT = TypeVar("ModuleT", bound=eqx.Module)
 
 
@@ -30,8 +32,7 @@ class Pointwise(eqx.Module):
         self.bias = jnp.zeros(outputs)
 
     def __call__(self, x: Float[Array, "in *space"]) -> Float[Array, "out *space"]:
-        flat = x.reshape(x.shape[0], -1)
-        return (self.weight @ flat + self.bias[:, None]).reshape(-1, *x.shape[1:])
+        return channels_first(channels_last(x) @ self.weight.T + self.bias)
 
 
 class Conv3(eqx.Module):
@@ -54,11 +55,15 @@ class Conv3(eqx.Module):
         return cls(weight=weight, bias=jnp.zeros(outputs), scanned=scanned)
 
     def __call__(self, x: Float[Array, "in *space"]) -> Float[Array, "out *space"]:
+        return channels_first(self.last(channels_last(x)))
+
+    def last(self, x: Float[Array, "*space in"]) -> Float[Array, "*space out"]:
+        """The same with channels last."""
         if self.scanned:
             y = jax.lax.platform_dependent(x, self.weight, cpu=_gathered, default=_native)
         else:
             y = _native(x, self.weight)
-        return y + self.bias.reshape(-1, *(1,) * (x.ndim - 1))
+        return y + self.bias
 
 
 def looped(module: ModuleT) -> ModuleT:
@@ -71,21 +76,24 @@ def looped(module: ModuleT) -> ModuleT:
 
 
 def _native(x: Array, weight: Array) -> Array:
-    return jax.lax.conv_general_dilated(x[None], weight, (1,) * (x.ndim - 1), "SAME")[0]
+    axes = x.ndim - 1
+    last = (0, axes + 1, *range(1, axes + 1))
+    numbers = jax.lax.ConvDimensionNumbers(last, tuple(range(axes + 2)), last)
+    return jax.lax.conv_general_dilated(x[None], weight, (1,) * axes, "SAME", dimension_numbers=numbers)[0]
 
 
 def _gathered(x: Array, weight: Array) -> Array:
-    channels, *space = x.shape
-    padded = jnp.pad(x, ((0, 0), *((1, 1),) * len(space)))
+    *space, channels = x.shape
+    padded = jnp.pad(x, (*((1, 1),) * len(space), (0, 0)))
     shifts = itertools.product(range(3), repeat=len(space))
     windows = [tuple(slice(s, s + n) for s, n in zip(shift, space, strict=True)) for shift in shifts]
-    neighbours = jnp.stack([padded[(slice(None), *window)] for window in windows], axis=1)
-    flat = neighbours.reshape(channels * len(windows), -1)
-    return (weight.reshape(weight.shape[0], -1) @ flat).reshape(-1, *space)
+    neighbours = jnp.concatenate([padded[window] for window in windows], axis=-1)
+    kernel = weight.reshape(*weight.shape[:2], -1)
+    return neighbours @ kernel.transpose(2, 1, 0).reshape(len(windows) * channels, -1)
 
 
-def project(linear: eqx.nn.Linear, tokens: Float[Array, "n in"]) -> Float[Array, "n out"]:
-    """A linear map of every token, as one matrix product."""
+def project(linear: eqx.nn.Linear, tokens: Float[Array, "*n in"]) -> Float[Array, "*n out"]:
+    """A linear map of every token, as one matrix product; rows stay rows whatever is batched."""
     mapped = tokens @ linear.weight.T
     return mapped if linear.bias is None else mapped + linear.bias
 

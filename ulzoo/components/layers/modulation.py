@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ulzoo.components.layers.linear import zeroed
+from ulzoo.components.layers.linear import project, zeroed
 from ulzoo.errors import InterfaceError
 from ulzoo.interfaces import Condition, Scalar
 
@@ -37,10 +37,10 @@ class Embedding(eqx.Module):
         frequencies = jnp.asarray(np.geomspace(_SLOWEST, _FASTEST, _FREQUENCIES), jnp.float32)
         angles = jnp.asarray(log_snr, jnp.float32) * frequencies
         features = jnp.concatenate([jnp.sin(angles), jnp.cos(angles)]).astype(dtype)
-        hidden = jax.nn.silu(self.first(features))
+        hidden = jax.nn.silu(project(self.first, features))
         if self.vector is not None and condition.vector is not None:
-            hidden = hidden + self.vector(condition.vector.astype(dtype))
-        return jax.nn.silu(self.second(hidden))
+            hidden = hidden + project(self.vector, condition.vector.astype(dtype))
+        return jax.nn.silu(project(self.second, hidden))
 
 
 class Modulation(eqx.Module):
@@ -54,9 +54,4 @@ class Modulation(eqx.Module):
         self.parts = parts
 
     def __call__(self, embedding: Float[Array, "d"]) -> list[Float[Array, "c"]]:
-        return jnp.split(self.linear(embedding), self.parts)
-
-
-def scale_shift(x: Float[Array, "c *space"], scale: Float[Array, "c"], shift: Float[Array, "c"]) -> Array:
-    axes = (slice(None), *(None,) * (x.ndim - 1))
-    return x * (1 + scale[axes]) + shift[axes]
+        return jnp.split(project(self.linear, embedding), self.parts)

@@ -40,6 +40,18 @@ def divided(space: Sequence[int], factors: Sequence[int], what: str) -> tuple[in
     return tuple(extent // factor for extent, factor in zip(space, factors, strict=True))
 
 
+def channels_last(x: Float[Array, "c *space"]) -> Float[Array, "*space c"]:
+    """For layers that compute so: a GEMM over channels then has positions, and the batch, as its rows.
+
+    Layers turn round at their borders; where two meet, the compiler finds nothing to do.
+    """
+    return jnp.moveaxis(x, 0, -1)
+
+
+def channels_first(x: Float[Array, "*space c"]) -> Float[Array, "c *space"]:
+    return jnp.moveaxis(x, -1, 0)
+
+
 def _split(x: Float[Array, "c *space"], factors: Sequence[int]) -> Array:
     """(c, s₁·f₁, s₂·f₂, …) → (c, s₁, f₁, s₂, f₂, …)."""
     shape = [x.shape[0]]
@@ -70,13 +82,16 @@ def depth_to_space(x: Float[Array, "c2 *small"], factors: Sequence[int]) -> Floa
 
 
 def average_pool(x: Float[Array, "c *space"], factors: Sequence[int]) -> Float[Array, "c *small"]:
-    return _split(x, factors).mean(axis=tuple(2 + 2 * i for i in range(len(factors))))
+    last = channels_last(x)
+    split = last.reshape(*_split(x, factors).shape[1:], x.shape[0])
+    return channels_first(split.mean(axis=tuple(1 + 2 * i for i in range(len(factors)))))
 
 
 def nearest_up(x: Float[Array, "c *small"], factors: Sequence[int]) -> Float[Array, "c *space"]:
-    for axis, factor in enumerate(factors, start=1):
-        x = jnp.repeat(x, factor, axis=axis) if factor > 1 else x
-    return x
+    last = channels_last(x)
+    for axis, factor in enumerate(factors):
+        last = jnp.repeat(last, factor, axis=axis) if factor > 1 else last
+    return channels_first(last)
 
 
 def fitted(shape: Sequence[int], space: Sequence[int], what: str) -> tuple[int, ...]:

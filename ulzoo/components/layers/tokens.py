@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from jaxtyping import Array, Float
 
+from ulzoo.components.layers.space import channels_first, channels_last
+
 
 def to_tokens(x: Float[Array, "c *space"]) -> Float[Array, "n c"]:
-    return x.reshape(x.shape[0], -1).T
+    return channels_last(x).reshape(-1, x.shape[0])
 
 
 def to_grid(tokens: Float[Array, "n c"], grid: Sequence[int]) -> Float[Array, "c *space"]:
-    return tokens.T.reshape(-1, *grid)
+    return channels_first(tokens.reshape(*grid, -1))

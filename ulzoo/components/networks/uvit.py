@@ -18,8 +18,16 @@ from pydantic import Field, model_validator
 from ulzoo.components.layers.blocks import TransformerBlock, conv_stack, keys_or_none
 from ulzoo.components.layers.levels import Rescale
 from ulzoo.components.layers.linear import Conv3, Pointwise, zeroed
-from ulzoo.components.layers.modulation import Embedding, Modulation, scale_shift
-from ulzoo.components.layers.space import depth_to_space, divided, per_axis, space_to_depth
+from ulzoo.components.layers.modulation import Embedding, Modulation
+from ulzoo.components.layers.norms import group_norm
+from ulzoo.components.layers.space import (
+    channels_first,
+    channels_last,
+    depth_to_space,
+    divided,
+    per_axis,
+    space_to_depth,
+)
 from ulzoo.components.layers.spatial import SpatialEntry
 from ulzoo.components.layers.stack import Stack
 from ulzoo.components.layers.tokens import to_grid, to_tokens
@@ -104,7 +112,7 @@ class UViT(AbstractDenoiser):
             h_b, h_a = skips[i]
             h = self.up[i](self.rescales[i].up(h, h_a, h_b), embedding, key=keys[levels + 1 + i])
         scale, shift = self.modulation(embedding)
-        h = scale_shift(self.norm(h).astype(h.dtype), scale, shift)
+        h = channels_first(group_norm(self.norm, channels_last(h)) * (1 + scale) + shift)
         return depth_to_space(self.patch_out(jax.nn.silu(h)), self.patch)
 
 

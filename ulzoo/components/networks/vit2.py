@@ -14,10 +14,11 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 from pydantic import Field, model_validator
 
-from ulzoo.components.layers.blocks import TransformerBlock, keys_or_none, layer_norm
+from ulzoo.components.layers.blocks import TransformerBlock, keys_or_none
 from ulzoo.components.layers.levels import Rescale
 from ulzoo.components.layers.linear import Pointwise, zeroed
 from ulzoo.components.layers.modulation import Embedding, Modulation
+from ulzoo.components.layers.norms import layer_norm
 from ulzoo.components.layers.space import depth_to_space, divided, per_axis, space_to_depth
 from ulzoo.components.layers.spatial import SpatialEntry
 from ulzoo.components.layers.stack import Stack
