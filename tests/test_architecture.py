@@ -25,6 +25,7 @@ ALLOWED = {
     "rules": BASE,
     "schema": {*BASE, "declarations", "registry", "rules"},
     "interfaces": BASE,
+    "weights": {"errors"},
     "parallel.precision": set(),
     "parallel": BASE,
     "diffusion": {*BASE, "interfaces"},

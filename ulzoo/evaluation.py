@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,8 @@ from ulzoo.errors import RunError
 from ulzoo.examples import CANDIDATES, COUNT, Examples, in_turn
 from ulzoo.interfaces import AbstractBase, SamplerIO
 from ulzoo.metrics.base import RateTable
+from ulzoo.metrics.collecting import Collection, Request, collect
+from ulzoo.metrics.streams import ImageBatch, Opened, Real, Reconstructions, Samples, Stream
 from ulzoo.parallel.mesh import batch_ways, put_batch
 from ulzoo.parallel.precision import cast
 from ulzoo.programs.generate import generate
@@ -59,6 +61,7 @@ class TrainedEvaluation:
     _drawn: dict[int, np.ndarray] = field(default_factory=dict)
     _indices: dict[tuple[str, int | None], np.ndarray] = field(default_factory=dict)
     _size: int = 0
+    _collected: Collection = field(default_factory=Collection.empty)
 
     def __post_init__(self) -> None:
         self.autoencoder = cast(self.autoencoder, jnp.dtype(self.dtype))
@@ -133,8 +136,7 @@ class TrainedEvaluation:
 
     def samples(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray | None, Mapping[str, Any]]:
         """Samples of all classes in turn, their labels, and their protocol."""
-        classes = self.assembly.data.num_classes
-        labels = None if classes is None else np.arange(count, dtype=np.int32) % classes
+        labels = self._labels(count)
         drawn = self._drawn.get(seed)
         # A sample depends on seed, number and label alone: a smaller set is the beginning of a larger one.
         if drawn is None or len(drawn) < count:
@@ -152,12 +154,17 @@ class TrainedEvaluation:
         Raises:
             RunError: there is no base model.
         """
+        return np.concatenate([images for _, images in self._drawing(count, labels, seed)])
+
+    def _drawing(
+        self, count: int, labels: np.ndarray | None, seed: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Samples batch by batch: their numbers and images."""
         if self.base is None:
             raise RunError("there is no base model to sample from: train stage 2 first")
         sampler = self.sample.sampler.build(SamplerIO(), key=None)
         decoder_sampler = self.sample.decoder_sampler.build(SamplerIO(), key=None)
         size = self._rounded(min(self.sample.batch_size, count))
-        results = []
         with self._progress("samples", -(-count // size), size) as progress:
             for start in range(0, count, size):
                 indices = np.arange(start, start + size, dtype=np.int32)
@@ -177,9 +184,59 @@ class TrainedEvaluation:
                     self.sample.guidance.scale,
                     self.sample.guidance.log_snr_interval,
                 )
-                results.append(np.asarray(images))
+                kept = indices < count
+                yield indices[kept], np.asarray(images)[kept]
                 progress.advance()
-        return np.concatenate(results)[:count]
+
+    def collect(self, requests: Sequence[Request]) -> Collection:
+        """What is kept of streams of images; what was asked for before is not measured again."""
+        return collect(requests, self._open, self._collected)
+
+    def _open(self, stream: Stream) -> Opened:
+        """A stream, to be passed over a batch at a time."""
+        if isinstance(stream, Samples):
+            how = {**self.sampling_protocol(), "seed": stream.seed}
+            return Opened(stream.count, how, self._sample_batches(stream))
+        count = len(self.source(stream.split))
+        count = count if stream.limit is None else min(stream.limit, count)
+        if isinstance(stream, Real):
+            return Opened(count, {}, self._image_batches(stream))
+        config = self.sample.decoder_sampler if stream.sampler is None else stream.sampler
+        how = {"decoder_sampler": config.model_dump(mode="json"), "seed": stream.seed}
+        return Opened(count, how, self._reconstruction_batches(stream, config))
+
+    def _sample_batches(self, stream: Samples) -> Iterator[ImageBatch]:
+        labels = self._labels(stream.count)
+        drawn = self._drawn.get(stream.seed)
+        if drawn is not None and len(drawn) >= stream.count:
+            pairs = iter([(np.arange(stream.count), drawn[: stream.count])])
+        else:
+            pairs = self._drawing(stream.count, labels, stream.seed)
+        for rows, images in pairs:
+            yield ImageBatch(rows.astype(np.int64), images, None, None if labels is None else labels[rows])
+
+    def _image_batches(self, stream: Real) -> Iterator[ImageBatch]:
+        start = 0
+        for batch in eval_batches(self.source(stream.split), self._batch_size, stream.limit):
+            mask = batch["mask"]
+            rows = np.arange(start, start + len(mask))
+            start += len(mask)
+            labels = batch["label"][mask] if "label" in batch else None
+            yield ImageBatch(rows[mask], batch["image"][mask], None, labels)
+
+    def _reconstruction_batches(self, stream: Reconstructions, config: Component) -> Iterator[ImageBatch]:
+        built, start = config.build(SamplerIO(), key=None), 0
+        for batch, mask in self._batches(stream.split, stream.limit, "reconstructions"):
+            keys = keys_for(stream.seed, batch["index"])
+            images = np.asarray(reconstruct(self.autoencoder, batch["image"], keys, built))[mask]
+            rows = np.arange(start, start + len(mask))
+            start += len(mask)
+            yield ImageBatch(rows[mask], images, np.asarray(batch["image"])[mask], None)
+
+    def _labels(self, count: int) -> np.ndarray | None:
+        """Of samples: all classes in turn; None for data without labels."""
+        classes = self.assembly.data.num_classes
+        return None if classes is None else np.arange(count, dtype=np.int32) % classes
 
     def examples(self, count: int = COUNT) -> Examples:
         """A few held-out images, which depend on the split alone: runs on the same data show the same ones.

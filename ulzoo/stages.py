@@ -133,10 +133,11 @@ def evaluate_stage(
         again: these may have been measured before, by a process that was then killed: replace such records.
     """
     stage = evaluation.stage
-    measured: list[Measured] = []
-    for config in experiment.spec.evaluate:
-        if metric_stage(config) == stage:
-            measured += config.build(experiment.assembly.data, key=None)(evaluation)
+    chosen = [config for config in experiment.spec.evaluate if metric_stage(config) == stage]
+    metrics = [config.build(experiment.assembly.data, key=None) for config in chosen]
+    # Together, so that each set of images is passed over once, and samples are drawn once.
+    evaluation.collect([request for metric in metrics for request in getattr(metric, "requests", ())])
+    measured: list[Measured] = [record for metric in metrics for record in metric(evaluation)]
     examples = show_examples(run, evaluation) if stage == 1 else []
     warnings = collapse(measured, evaluation, run.records())
     every = [*measured, *examples, *warnings]

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ulzoo.data.pipeline import spread
+from ulzoo.metrics.collecting import FromArrays
 
 
 @dataclass
-class FakeEvaluation:
+class FakeEvaluation(FromArrays):
     """Gives what it holds, limited as asked, and notes the calls."""
 
     train: tuple[np.ndarray, np.ndarray | None] | None = None

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ulzoo.data.source import Split
 from ulzoo.errors import UlzooError
 from ulzoo.spec.component import Component
+
+if TYPE_CHECKING:
+    from ulzoo.metrics.collecting import Collection, Request
 
 Images = np.ndarray
 """uint8 (N, *space, C)."""
@@ -159,6 +162,10 @@ class Evaluation(Protocol):
 
         Labels are balanced: class counts differ by one at most.
         """
+
+    def collect(self, requests: Sequence[Request]) -> Collection:
+        """What is kept of streams of images that need not fit into memory (`ulzoo.metrics.collecting`); one
+        pass over each stream, and none over what was asked for before."""
 
 
 Metric = Callable[[Evaluation], list[Record]]

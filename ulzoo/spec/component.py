@@ -37,6 +37,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import (
@@ -87,6 +88,12 @@ class Component(SpecModel):
     """Name of the component to use in new specs instead of this one, which keeps its meaning."""
 
     type: str
+
+    @classmethod
+    def example_files(cls, folder: Path) -> Mapping[str, Any]:
+        """Writes the files that `example` names, small ones, below `folder`; gives the fields that say where
+        they are. `ulzoo.testing` calls it, for components that cannot be built without files."""
+        return {}
 
     if TYPE_CHECKING:
         build: ClassVar[Callable[..., Any]]

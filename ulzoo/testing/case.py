@@ -56,11 +56,16 @@ class Subject:
 
 @dataclass
 class Case:
-    """A configuration of a kind, and what `check_component` was given with it."""
+    """A configuration of a kind, and what `check_component` was given with it.
+
+    Attributes:
+        folder: holds the files that the example names.
+    """
 
     kind: str
     config: Component
     registry: Registry
+    folder: Any = field(default=None, compare=False)
 
     @property
     def name(self) -> str:

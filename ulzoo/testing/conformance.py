@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -110,7 +111,11 @@ def prepare(
         raise RegistryError(f"{component.__qualname__}: say of which kind this class is: kind='encoder'")
     else:
         registry, cls = registry.with_local(kind, component), component
-    return make_case(kind, example_config(cls, registry, example), registry, io)
+    folder = tempfile.TemporaryDirectory(prefix="ulzoo-example-")
+    case = make_case(kind, example_config(cls, registry, example, Path(folder.name)), registry, io)
+    # Its files go when it goes.
+    case.folder = folder
+    return case
 
 
 def kind_of(name: str, registry: Registry) -> str:

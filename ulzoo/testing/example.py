@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,18 +15,24 @@ from ulzoo.spec.component import Component, Resolution
 
 
 def example_config(
-    cls: type[Component], registry: Registry, fields: Mapping[str, Any] | None = None
+    cls: type[Component],
+    registry: Registry,
+    fields: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
 ) -> Component:
     """The configuration that a class's `example` describes, read as a spec would be.
 
     Args:
         fields: in place of the class's own `example`.
+        folder: an empty one, for the files that the class's own example names.
 
     Raises:
         RegistryError: the fields are no configuration; says which field and why.
     """
     name = cls.model_fields["type"].default
     given = dict(cls.example if fields is None else fields)
+    if fields is None and folder is not None:
+        given |= cls.example_files(folder)
     try:
         return parse(cls, {"type": name, **given}, registry)
     except ValidationError as error:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from ulzoo.metrics.base import Images, RateTable
+from ulzoo.metrics.collecting import FromArrays
 
 CLASSES = 10
 IMAGES = 64
 """In each split."""
 
 
-class RandomEvaluation:
+class RandomEvaluation(FromArrays):
     """Everything that `ulzoo.metrics.base.Evaluation` offers; each method is a function of its arguments."""
 
     def __init__(self, stage: int, shape: tuple[int, ...]) -> None:

@@ -1,0 +1,138 @@
+"""Metrics that look through a network, end to end: from a spec and a file of weights to records of a run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from fake_evaluation import FakeEvaluation
+from small_run import SPEC, finished_run
+
+from ulzoo.cli import main
+from ulzoo.errors import InterfaceError
+from ulzoo.interfaces import DataIO
+from ulzoo.metrics.fid import FIDConfig
+from ulzoo.metrics.inception_features import InceptionFeatures, write_random_inception
+from ulzoo.metrics.kid import KIDConfig
+from ulzoo.records import parse_record
+from ulzoo.weights.reading import sha256_of
+from ulzoo.weights.safetensors_file import write_safetensors
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return write_random_inception(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def measured(weights, tmp_path_factory):
+    """Records by name of a run whose spec asks for every one of these metrics."""
+    folder = tmp_path_factory.mktemp("run") / "run"
+    shutil.copytree(finished_run().directory, folder)
+    features = {"weights": weights}
+    spec = yaml.safe_load((folder / "resolved.yaml").read_text())
+    spec["evaluate"] = [
+        {"type": "ulzoo.rfid.v1", "features": features, "count": 20, "resamples": 3},
+        {"type": "ulzoo.fid.v1", "features": features, "count": 24, "real_count": 40, "resamples": 3},
+        {"type": "ulzoo.kid.v1", "features": features, "count": 24, "real_count": 40, "subset_size": 10},
+        {"type": "ulzoo.inception_score.v1", "features": features, "count": 20, "splits": 4},
+        {"type": "ulzoo.precision_recall.v1", "features": features, "count": 24, "real_count": 40},
+        {"type": "ulzoo.density_coverage.v1", "features": features, "count": 24, "real_count": 40},
+    ]
+    (folder / "resolved.yaml").write_text(yaml.safe_dump(spec))
+    before = len((folder / "metrics.jsonl").read_text().splitlines())
+    assert main(["evaluate", str(folder)]) == 0
+    lines = (folder / "metrics.jsonl").read_text().splitlines()[before:]
+    return {record.name: record for record in map(parse_record, lines)}
+
+
+def test_every_metric_is_recorded(measured):
+    names = {name for name in measured if "examples" not in name}
+    stage2 = ("fid", "kid", "inception_score", "precision", "recall", "density", "coverage")
+    assert names >= {"stage1/heldout/rfid", *(f"stage2/train/{name}" for name in stage2)}
+    for name in names:
+        record = measured[name]
+        assert record.interval is None or record.interval[0] <= record.value <= record.interval[1]
+    assert measured["stage2/train/fid"].value > 0
+    assert 1 <= measured["stage2/train/inception_score"].value <= 1008
+
+
+def test_a_number_says_how_it_was_measured(measured, weights):
+    how = measured["stage2/train/fid"].protocol
+    assert how["features"]["weights"]["sha256"] == sha256_of(Path(weights))
+    assert how["features"]["weights"]["known_as"] is None
+    assert how["features"]["resize"] == "tensorflow"
+    assert how["reference"]["of"] == "train images"
+    assert (how["reference"]["images"], len(how["reference"]["sha256"])) == (40, 64)
+    assert (how["images"], how["seed"]) == (24, 0)
+    shared = {"spec_hash", "ema", "precision", "hardware", "training_steps", "sampler", "guidance", "data"}
+    assert shared <= set(how)
+    reconstructed = measured["stage1/heldout/rfid"].protocol
+    assert reconstructed["reference"]["of"] == "the reconstructed images themselves"
+    assert reconstructed["decoder_sampler"]["steps"] == 2
+    assert reconstructed["images"] == reconstructed["reference"]["images"] == 20
+    other = measured["stage2/train/kid"].protocol["reference"]
+    assert other == how["reference"]
+
+
+def drawn(count, seed):
+    return np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 1), dtype=np.uint8), None
+
+
+def test_a_set_is_at_no_distance_from_itself(weights):
+    images = drawn(30, 0)
+    features = InceptionFeatures(weights=weights)
+    evaluation = FakeEvaluation(train=images, drawn=images)
+    fid, same = (
+        FIDConfig(features=features, count=30, resamples=0).build()(evaluation)[0],
+        KIDConfig(features=features, count=30, subset_size=30, subsets=1).build()(evaluation)[0],
+    )
+    # Relative to the trace of a covariance of rank 29: roots of rounding noise.
+    assert fid.value == pytest.approx(0, abs=1e-4)
+    assert fid.interval is None
+    assert same.interval is None
+    shifted = FakeEvaluation(train=images, drawn=(images[0] // 2, None))
+    assert FIDConfig(features=features, count=30, resamples=0).build()(shifted)[0].value > 100 * fid.value
+
+
+def test_resizing_is_a_choice_that_shows(weights):
+    evaluation = FakeEvaluation(train=drawn(12, 0), drawn=drawn(12, 1))
+    values = []
+    for resize in ("tensorflow", "pytorch", "clean"):
+        features = InceptionFeatures(weights=weights, resize=resize)
+        (record,) = FIDConfig(features=features, count=12, resamples=0).build()(evaluation)
+        assert record.protocol["features"]["resize"] == resize
+        values.append(record.value)
+    assert len(set(values)) == 3
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("weights: no/such/file.pth", "features.weights: no/such/file.pth: cannot be read: No such file"),
+        ("weights: SPEC", "features.weights: SPEC: neither safetensors nor a file of torch.save"),
+        ("weights: OTHER", "not the weights of this network: no Conv2d_1a_3x3.conv.weight"),
+        ("weights: GOOD, resize: bicubic", "features.resize"),
+    ],
+)
+def test_mistakes_are_found_before_training(setting, words, weights, tmp_path, capsys):
+    path, other = tmp_path / "s.yaml", tmp_path / "other.safetensors"
+    write_safetensors(other, {"a": np.zeros(3)})
+    for word, file in (("SPEC", path), ("OTHER", other), ("GOOD", weights)):
+        setting, words = setting.replace(word, str(file)), words.replace(word, str(file))
+    text = SPEC[: SPEC.index("evaluate:")]
+    path.write_text(f"{text}evaluate:\n  - {{type: ulzoo.fid.v1, features: {{{setting}}}}}\n")
+    assert main(["check", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.startswith(f"{path}:")
+    assert "Traceback" not in error
+
+
+def test_video_is_refused(weights):
+    config = FIDConfig(features=InceptionFeatures(weights=weights))
+    with pytest.raises(InterfaceError, match="images with 1 or 3 channels"):
+        config.build(DataIO((3, 4, 16, 16)))

@@ -1,0 +1,71 @@
+"""What Fréchet distances of samples and of reconstructions share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ulzoo.metrics.base import Evaluation, Record
+from ulzoo.metrics.collecting import Collection, Measure, Request
+from ulzoo.metrics.fid_distance import bootstrap_deviation, distance, normal_interval
+from ulzoo.metrics.sinks import Gaussian, SetHash, Table
+from ulzoo.metrics.streams import Stream
+
+
+@dataclass(frozen=True)
+class FrechetPlan:
+    """Which distance.
+
+    Attributes:
+        name: of the record.
+        found: what is measured.
+        reference: what it is measured against.
+        words: what that is, for the protocol.
+        network: gives `pool` of a batch.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+
+    name: str
+    found: Stream
+    reference: Stream
+    words: str
+    network: Any
+    resamples: int
+    seed: int
+
+
+def frechet_measure(plan: FrechetPlan) -> Measure:
+    """A metric of one record, in squared units of the features."""
+    moments = Request(plan.found, Gaussian("pool"), plan.network)
+    table = Request(plan.found, Table("pool"), plan.network)
+    reference = Request(plan.reference, Gaussian("pool"), plan.network)
+    hashed = Request(plan.reference, SetHash())
+    tables = (table,) if plan.resamples >= 2 else ()
+
+    def finish(evaluation: Evaluation, collected: Collection) -> list[Record]:
+        found, real = collected[moments], collected[reference]
+        value = distance(found, real)
+        deviation = None
+        if tables:
+            deviation = bootstrap_deviation(collected[table], real, resamples=plan.resamples, seed=plan.seed)
+        protocol = {
+            **evaluation.protocol,
+            **collected.protocols[plan.found],
+            "seed": plan.seed,
+            "images": found.count,
+            "reference": reference_of(plan.words, collected[hashed]),
+            "features": {**plan.network.protocol(), "dimensions": len(found.mean)},
+            "interval": f"95 %, normal, {plan.resamples} bootstrap resamples; the reference is fixed"
+            if tables
+            else "none",
+        }
+        interval = normal_interval(value, deviation)
+        return [Record(plan.name, value, "squared feature", protocol, interval)]
+
+    return Measure((moments, *tables, reference, hashed), finish)
+
+
+def reference_of(words: str, hashed: tuple[str, int]) -> dict[str, Any]:
+    """What a protocol says of the images that a number is measured against."""
+    return {"of": words, "sha256": hashed[0], "images": hashed[1]}
