@@ -21,7 +21,8 @@ class InceptionFeatures(SpecModel):
     """The Inception network of 2015 that FID is defined by: 2048 features and 1008 logits."""
 
     weights: Annotated[str, Field(min_length=1)]
-    """File of its weights, as pytorch-fid and torch-fidelity publish them or the same arrays as safetensors; `~` is the home folder, a relative path starts at the working directory."""
+    """File of its weights, as pytorch-fid and torch-fidelity publish them, or the same arrays as safetensors;
+    `~` is the home folder, a relative path starts at the working directory."""
 
     resize: Literal["tensorflow", "pytorch", "clean"] = "tensorflow"
     """To 299 pixels. `tensorflow`: bilinear, not antialiased, pixels not centred, as the first
