@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ulzoo.metrics.collecting import Reader
 from ulzoo.metrics.networks import inception as inception_v3
 from ulzoo.metrics.networks.resizing import as_rgb, bilinear, clean_bicubic
 from ulzoo.metrics.networks.running import PRECISION, Runner
