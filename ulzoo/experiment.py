@@ -86,7 +86,7 @@ class Experiment:
     def _stage1(self) -> Program:
         spec = self.spec
         return stage1(
-            self.assembly, spec.stage1, mesh=self.mesh, precision=spec.precision, parallel=spec.parallel
+            self.assembly, spec.stage1, mesh=self.mesh, precision=spec.formats, parallel=spec.parallel
         )
 
     @cached_property
@@ -100,7 +100,7 @@ class Experiment:
             settings,
             autoencoder,
             mesh=self.mesh,
-            precision=spec.precision,
+            precision=spec.formats,
             parallel=spec.parallel,
         )
 

@@ -193,7 +193,7 @@ def evaluation_of(run: Run, experiment: Experiment, stage: int, *, quiet: bool =
         "spec_hash": spec_hash(spec),
         "data": spec.data.model_dump(mode="json"),
         "ema": experiment.settings(stage).ema,
-        "precision": spec.precision,
+        "precision": spec.model_dump(mode="json", include={"precision"})["precision"],
         "training_seed": spec.seed,
         "training_steps": step,
         "hardware": f"{hardware['machine']}, {', '.join(hardware['devices'])}",
@@ -208,7 +208,7 @@ def evaluation_of(run: Run, experiment: Experiment, stage: int, *, quiet: bool =
         sample=spec.sample,
         mesh=experiment.mesh,
         protocol=protocol,
-        dtype=spec.precision,
+        dtype=spec.formats.compute,
         quiet=quiet,
     )
 

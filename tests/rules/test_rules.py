@@ -79,6 +79,7 @@ def test_a_sound_spec_is_not_warned_about(told):
         ("UL015", "parallel.mesh.fsdp", ["parallel.mesh.fsdp=2"], {"divided": {"fsdp": 0.79}}),
         ("UL015", "parallel.mesh.tensor", [], {"divided": {"fsdp": 0.9, "tensor": 0.1}}),
         ("UL016", "parallel.rules.1.match", [], {"idle_rules": ("parallel.rules.1",)}),
+        ("UL017", "precision.params", ["precision={params: bfloat16}"], {}),
     ],
 )
 def test_a_rule_speaks(told, code, path, overrides, facts):
@@ -107,6 +108,7 @@ def test_a_rule_speaks(told, code, path, overrides, facts):
         (["stage2.batch_size=60", "parallel.mesh.data=2"], {}),
         (["stage2.batch_size=60", "parallel.mesh={fsdp: 2}"], {}),
         (["parallel.mesh.fsdp=2"], {"divided": {"fsdp": 0.8}}),
+        (["precision={compute: bfloat16, reduction: bfloat16}"], {}),
         # A decoder without such a weighting, no base model, metrics without a split: nothing is assumed.
         ([f"decoder={MSE}"], {}),
         (["base_model=null", "stage2=null", "evaluate=[{type: ulzoo.psnr.v1}]"], {}),

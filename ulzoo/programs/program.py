@@ -19,6 +19,7 @@ from ulzoo.parallel.layout import Layout
 from ulzoo.parallel.mesh import check_batch, over_batch, replicated
 from ulzoo.parallel.precision import cast
 from ulzoo.programs.state import TrainState, ema_update, is_array, join, split
+from ulzoo.spec import Precision
 
 Batch = Mapping[str, Array]
 Metrics = dict[str, Array]
@@ -73,7 +74,7 @@ def make_program(
     batch_size: int,
     ema: float,
     mesh: Mesh,
-    dtype: Any = jnp.float32,
+    precision: Precision | None = None,
     frozen: Any = None,
     skip_nonfinite: bool = False,
     draw: Draw | None = None,
@@ -86,7 +87,7 @@ def make_program(
     Args:
         make: key → modules to train.
         loss: see `Loss`; it receives (modules, frozen) as modules if `frozen` is given.
-        dtype: compute dtype of the networks; parameters, losses and optimiser stay float32.
+        precision: number formats; by default float32 throughout. Losses, EMA and optimiser always are.
         frozen: modules that the loss needs and that are not trained (stage 2's encoder); with abstract shapes
             in place of its arrays the program can be lowered, not run.
         skip_nonfinite: a step whose loss or gradient is not finite counts, but leaves parameters, EMA and
@@ -104,6 +105,8 @@ def make_program(
     if accumulate > 1 and draw is None:
         raise ValueError("a loss that draws for itself cannot be taken in micro-batches: give draw")
     layout = Layout(mesh) if layout is None else layout
+    precision = Precision() if precision is None else precision
+    dtype, reduction = jnp.dtype(precision.compute), jnp.dtype(precision.reduction)
     abstract_params, _, static = split(eqx.filter_eval_shape(make, jax.random.key(0)))
     everywhere = replicated(mesh)
     homes = layout.parameters(abstract_params, prefix)
@@ -117,7 +120,8 @@ def make_program(
         params, knobs, _ = split(make(k_params))
         # The EMA starts as a copy: the two must not share buffers, since both are donated.
         copy = jax.tree.map(jnp.copy, params)
-        return TrainState(jnp.zeros((), jnp.int32), k_steps, params, copy, optimizer.init(params), knobs)
+        kept = cast(params, jnp.dtype(precision.params))
+        return TrainState(jnp.zeros((), jnp.int32), k_steps, kept, copy, optimizer.init(params), knobs)
 
     def losses(
         params: Any, knobs: Any, frozen_arrays: Any, examples: Any, step: Array, key: Any, inference: bool
@@ -138,7 +142,7 @@ def make_program(
         def of(examples: Any) -> Any:
             found = gradient(state.params, state.knobs, frozen_arrays, examples, state.step, key, False)
             # As the parameters lie: no device then holds the sum for more than its own.
-            return found[0], jax.lax.with_sharding_constraint(found[1], homes)
+            return found[0], jax.lax.with_sharding_constraint(cast(found[1], reduction), homes)
 
         if accumulate == 1:
             return of(examples)
@@ -154,7 +158,8 @@ def make_program(
         key = jax.random.fold_in(state.key, state.step)
         examples = batch if draw is None else draw(batch, key)
         (value, metrics), grads = gradients(state, frozen_arrays, examples, key)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        grads = cast(grads, jnp.float32)
+        updates, opt_state = optimizer.update(grads, state.opt_state, cast(state.params, jnp.float32))
         params = optax.apply_updates(state.params, updates)
         averaged = ema_update(state.ema, params, ema, state.step)
         metrics = {"loss": value, **metrics, "gradient_norm": optax.tree.norm(grads)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from ulzoo.interfaces import OptimizerIO
 from ulzoo.parallel.layout import Layout
 from ulzoo.parallel.mesh import make_mesh
 from ulzoo.programs.program import Batch, Metrics, Program, make_program, to_model
-from ulzoo.spec import Parallel, Stage1
+from ulzoo.spec import Parallel, Precision, Stage1
 
 UNITS = {
     "loss": "bits/pixel",
@@ -36,7 +37,7 @@ def stage1(
     settings: Stage1,
     *,
     mesh: Mesh | None = None,
-    precision: str = "float32",
+    precision: Precision | Literal["float32", "bfloat16"] = "float32",
     optimizer: optax.GradientTransformation | None = None,
     parallel: Parallel | None = None,
 ) -> Program:
@@ -93,7 +94,7 @@ def stage1(
         batch_size=settings.batch_size,
         ema=settings.ema,
         mesh=mesh,
-        dtype=jnp.dtype(precision),
+        precision=precision if isinstance(precision, Precision) else Precision(compute=precision),
         skip_nonfinite=settings.nonfinite == "skip",
         draw=draw,
         accumulate=settings.accumulate,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, PRNGKeyArray
@@ -18,7 +17,7 @@ from ulzoo.interfaces import AbstractBase, OptimizerIO
 from ulzoo.parallel.layout import Layout
 from ulzoo.parallel.mesh import make_mesh
 from ulzoo.programs.program import Batch, Metrics, Program, make_program, raw_conditions, to_model
-from ulzoo.spec import Parallel, Stage2
+from ulzoo.spec import Parallel, Precision, Stage2
 
 UNITS = {
     "loss": "nats/dimension",
@@ -35,7 +34,7 @@ def stage2(
     autoencoder: Autoencoder,
     *,
     mesh: Mesh | None = None,
-    precision: str = "float32",
+    precision: Precision | Literal["float32", "bfloat16"] = "float32",
     optimizer: optax.GradientTransformation | None = None,
     parallel: Parallel | None = None,
 ) -> Program:
@@ -93,7 +92,7 @@ def stage2(
         batch_size=settings.batch_size,
         ema=settings.ema,
         mesh=mesh,
-        dtype=jnp.dtype(precision),
+        precision=precision if isinstance(precision, Precision) else Precision(compute=precision),
         skip_nonfinite=settings.nonfinite == "skip",
         frozen=autoencoder_encoder(autoencoder),
         draw=draw,

@@ -26,6 +26,7 @@ RULES = (
     Rule("UL014", evaluation.few_samples),
     Rule("UL015", devices.idle_axis),
     Rule("UL016", devices.idle_rule),
+    Rule("UL017", devices.narrow_parameters),
 )
 """All rules. A code is never given to another rule."""
 

@@ -1,4 +1,4 @@
-"""Rules about the layout over devices."""
+"""Rules about the layout over devices, and number formats."""
 
 from __future__ import annotations
 
@@ -39,3 +39,18 @@ def idle_rule(facts: Facts) -> Iterator[Finding]:
     """
     for place in facts.idle_rules:
         yield Finding(f"{place}.match", "decides on no parameter; correct it, move it up, or leave it out")
+
+
+def narrow_parameters(facts: Facts) -> Iterator[Finding]:
+    """Parameters kept in bfloat16.
+
+    bfloat16 has eight significant bits: an update of less than 1/256 of a weight changes nothing, and usual
+    learning rates make few larger ones once training is under way. Averages and optimiser are float32 in any
+    case, so that little memory is won.
+
+    Do: leave `precision.params` at float32; `precision.compute` is what makes steps faster.
+
+    Source: arithmetic.
+    """
+    if facts.spec.formats.params != "float32":
+        yield Finding("precision.params", "small updates are lost in it; give float32")

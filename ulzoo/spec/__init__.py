@@ -8,6 +8,7 @@ from ulzoo.spec.load import check_structure, load_spec, parse_spec, problem_at, 
 from ulzoo.spec.model import Guidance, Latent, Sample, Spec, Stage1, Stage2
 from ulzoo.spec.origins import origin, show
 from ulzoo.spec.parallel import Parallel
+from ulzoo.spec.precision import Precision
 from ulzoo.spec.uses import Use, uses
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Guidance",
     "Latent",
     "Parallel",
+    "Precision",
     "Sample",
     "Spec",
     "SpecModel",

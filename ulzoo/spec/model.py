@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_v
 from ulzoo.spec.component import Component, ComponentOf, SpecModel, default_component
 from ulzoo.spec.effect import Effect
 from ulzoo.spec.parallel import Parallel
+from ulzoo.spec.precision import Precision
 from ulzoo.spec.text import Document
 
 
@@ -161,8 +162,9 @@ class Spec(SpecModel):
     stage2: Stage2 | None = Field(default=None, validate_default=True)
     """Training of the base model; given exactly when `base_model` is."""
 
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Number format in which networks compute; parameters and losses are float32 in any case."""
+    precision: Literal["float32", "bfloat16"] | Precision = "float32"
+    """Number format in which networks compute, or a mapping that names others too. Losses, averages and
+    optimiser are float32 in any case."""
 
     sample: Annotated[Sample, Effect.MEASUREMENT] = Field(default={}, validate_default=True)
     """How samples are drawn."""
@@ -179,6 +181,11 @@ class Spec(SpecModel):
     silence: Annotated[dict[str, Annotated[str, AfterValidator(_reason)]], Effect.NOTHING] = {}
     """Warnings that are known and meant: code, such as UL003, to the reason why."""
 
+    @property
+    def formats(self) -> Precision:
+        """`precision`, written out."""
+        return self.precision if isinstance(self.precision, Precision) else Precision(compute=self.precision)
+
     _source: Document = PrivateAttr(default_factory=lambda: Document(None))
 
     @field_validator("name")
@@ -186,6 +193,14 @@ class Spec(SpecModel):
     def _slug(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
             raise ValueError(f"must be one word of letters, digits, '.', '_' and '-', got {value[:60]!r}")
+        return value
+
+    @field_validator("precision")
+    @classmethod
+    def _short(cls, value: str | Precision) -> str | Precision:
+        """One way to write what means the same: the word, where compute alone is chosen."""
+        if isinstance(value, Precision) and value == Precision(compute=value.compute):
+            return value.compute
         return value
 
     @field_validator("stage2")

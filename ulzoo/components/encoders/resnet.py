@@ -85,8 +85,9 @@ class ResNetConfig(Component):
     """Down-sampling between stages (one fewer than stages), a number or one for each axis; null: all 2."""
     dropout: Annotated[float, Effect.OBJECTIVE] = Field(default=0.0, ge=0, lt=1)
     """Dropout rate inside the blocks while training."""
-    remat: Annotated[bool, Effect.PERFORMANCE] = False
-    """Recompute a block's activations in the backward pass: less memory, a third more compute."""
+    remat: Annotated[bool | Literal["products"], Effect.PERFORMANCE] = False
+    """Recompute a block's activations in the backward pass: less memory, a third more compute.
+    `products`: keep products with weights and recompute the rest (norms, attention): between the two."""
 
     @model_validator(mode="after")
     def _stages_agree(self) -> ResNetConfig:

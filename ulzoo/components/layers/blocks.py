@@ -88,7 +88,7 @@ class ConvBlock(eqx.Module):
 
 
 def conv_stack(
-    axes: int, channels: int, depth: int, embedding: int, drop: float, *, remat: bool, key: PRNGKeyArray
+    axes: int, channels: int, depth: int, embedding: int, drop: float, *, remat: bool | str, key: PRNGKeyArray
 ) -> Stack:
     """A stack of convolutional blocks."""
     scanned = depth > LONGEST_UNROLLED

@@ -15,6 +15,17 @@ from jaxtyping import Array, PRNGKeyArray
 LONGEST_UNROLLED = 4
 
 
+def _products(primitive: Any, *args: Any, **parameters: Any) -> Any:
+    """Products with weights, which have no batch axis; attention's have one, and take memory by tokens²."""
+    if primitive is jax.lax.conv_general_dilated_p:
+        return True
+    return jax.checkpoint_policies.dots_with_no_batch_dims_saveable(primitive, *args, **parameters)
+
+
+_POLICIES: dict[bool | str, Any] = {True: None, "products": _products}
+"""Value of `remat` → what `jax.checkpoint` keeps; None: nothing."""
+
+
 class Stack(eqx.Module):
     """`depth` copies of a block, in order.
 
@@ -23,21 +34,21 @@ class Stack(eqx.Module):
 
     Attributes:
         stacked: fields whose arrays have an axis in front for the layers; it is never divided over devices.
-        remat: recompute a block's inside in the backward pass.
+        remat: recompute a block's inside in the backward pass; "products": keep products with weights.
     """
 
     stacked: ClassVar = ("blocks",)
 
     blocks: Any
     depth: int = eqx.field(static=True)
-    remat: bool = eqx.field(static=True)
+    remat: bool | str = eqx.field(static=True)
 
     def __init__(
         self,
         make: Callable[[PRNGKeyArray], eqx.Module],
         depth: int,
         *,
-        remat: bool = False,
+        remat: bool | str = False,
         key: PRNGKeyArray,
     ) -> None:
         self.blocks = eqx.filter_vmap(make)(jax.random.split(key, depth)) if depth else None
@@ -53,7 +64,7 @@ class Stack(eqx.Module):
             arrays, block_key = block
             return eqx.combine(arrays, static)(x, *args, block_key), None
 
-        body = jax.checkpoint(body) if self.remat else body
+        body = jax.checkpoint(body, policy=_POLICIES[self.remat]) if self.remat else body
         if self.depth > LONGEST_UNROLLED:
             return jax.lax.scan(body, x, (arrays, keys))[0]
         # Not scan(unroll=True): that leaves a loop of one trip, which the same passes see too late.

@@ -147,8 +147,9 @@ class UViTConfig(Component):
     """Width of the embedding of log-SNR and vector condition."""
     dropout: Annotated[float, Effect.OBJECTIVE] = Field(default=0.0, ge=0, lt=1)
     """Dropout rate inside the transformer while training (SiD2: low-resolution levels only)."""
-    remat: Annotated[bool, Effect.PERFORMANCE] = False
-    """Recompute a block's activations in the backward pass: less memory, a third more compute."""
+    remat: Annotated[bool | Literal["products"], Effect.PERFORMANCE] = False
+    """Recompute a block's activations in the backward pass: less memory, a third more compute.
+    `products`: keep products with weights and recompute the rest (norms, attention): between the two."""
 
     @model_validator(mode="after")
     def _levels_agree(self) -> UViTConfig:

@@ -86,8 +86,9 @@ class ViTConfig(Component):
     """Width of the embedding of log-SNR and vector condition."""
     dropout: Annotated[float, Effect.OBJECTIVE] = Field(default=0.0, ge=0, lt=1)
     """Dropout rate inside the blocks while training."""
-    remat: Annotated[bool, Effect.PERFORMANCE] = False
-    """Recompute a block's activations in the backward pass: less memory, a third more compute."""
+    remat: Annotated[bool | Literal["products"], Effect.PERFORMANCE] = False
+    """Recompute a block's activations in the backward pass: less memory, a third more compute.
+    `products`: keep products with weights and recompute the rest (norms, attention): between the two."""
 
     def build(self, io: NetworkIO, *, key: PRNGKeyArray) -> ViT:
         """Raises InterfaceError if patch or heads do not divide what they must."""

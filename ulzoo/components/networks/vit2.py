@@ -42,7 +42,7 @@ class Level(eqx.Module):
         embedding: int,
         *,
         last: bool,
-        remat: bool,
+        remat: bool | str,
         key: PRNGKeyArray,
     ) -> None:
         def make(k: PRNGKeyArray) -> TransformerBlock:
@@ -155,8 +155,9 @@ class ViT2Config(Component):
     """Edge of a patch at the finest level, one number or one for each spatial axis."""
     embedding_width: int = Field(default=256, ge=8)
     """Width of the embedding of log-SNR and vector condition."""
-    remat: Annotated[bool, Effect.PERFORMANCE] = False
-    """Recompute a block's activations in the backward pass: less memory, a third more compute."""
+    remat: Annotated[bool | Literal["products"], Effect.PERFORMANCE] = False
+    """Recompute a block's activations in the backward pass: less memory, a third more compute.
+    `products`: keep products with weights and recompute the rest (norms, attention): between the two."""
 
     @model_validator(mode="after")
     def _first_has_no_factor(self) -> ViT2Config:
