@@ -73,8 +73,9 @@ def test_written_out_it_is_the_same(inputs, scanned, monkeypatch):
     same(scanned[0], jax.jit(lambda s, x, e, key: s(x, e, key=key))(make(), *inputs))
 
 
-def test_recomputed_it_is_the_same(inputs, scanned):
-    value, grads, grad_x = jax.jit(run)(make(remat=True), *inputs)
+@pytest.mark.parametrize("remat", [True, "products"])
+def test_recomputed_it_is_the_same(inputs, scanned, remat):
+    value, grads, grad_x = jax.jit(run)(make(remat), *inputs)
     same(scanned[0], value)
     same(jax.tree.leaves(scanned[1]), jax.tree.leaves(grads))
     same(scanned[2], grad_x)
@@ -154,3 +155,18 @@ def test_the_residual_u_carries_only_what_the_coarser_levels_added():
     np.testing.assert_allclose(
         added, np.broadcast_to(rescale.up_linear.weight.sum(1)[:, None, None], h_b.shape), atol=1e-5
     )
+
+
+def test_products_are_kept_where_they_are_asked_for(inputs):
+    """Between keeping everything and nothing: what weights give is not computed twice, attention is."""
+    x, embedding, key = inputs
+    loss = lambda stack, x: jnp.sin(jax.vmap(lambda x: stack(x, embedding, key=key))(x)).sum()  # noqa: E731
+
+    def products(remat):
+        program = str(jax.make_jaxpr(jax.grad(loss))(make(remat), jnp.stack([x, x])))
+        return program.count("dot_general[")
+
+    kept, some, none = products(False), products("products"), products(True)
+    assert kept < some < none
+    # Of each block: attention's logits and mixture again, nothing more.
+    assert some == kept + 2
