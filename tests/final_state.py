@@ -5,9 +5,9 @@ import numpy as np
 
 from ulzoo.checkpoint import Checkpoints
 from ulzoo.experiment import Experiment
+from ulzoo.restoring import checkpoint_manifest
 from ulzoo.run import Run
 from ulzoo.stages import spec_of
-from ulzoo.training import checkpoint_manifest
 
 
 def state_arrays(directory, stage):

@@ -56,6 +56,8 @@ OUTERMOST = {
     "showing",
     "timing",
     "report",
+    "restoring",
+    "blackbox",
 }
 ONLY = {"entrypoints": {"registry.py"}, "orbax": {"checkpoint.py"}}
 NEVER = {"pickle", "cloudpickle", "dill", "plugins"}

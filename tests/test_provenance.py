@@ -86,7 +86,7 @@ def test_another_distribution_version_is_noted(here, tmp_path):
 
 
 def test_a_checkpoint_names_the_components_that_trained_it(here):
-    from ulzoo.training import checkpoint_manifest
+    from ulzoo.restoring import checkpoint_manifest
 
     spec = parse_spec(SPEC, registry=here)
     components = checkpoint_manifest(spec, 1)["components"]

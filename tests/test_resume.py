@@ -15,9 +15,9 @@ from ulzoo.checkpoint import Checkpoints
 from ulzoo.cli import main
 from ulzoo.errors import CheckpointError
 from ulzoo.experiment import Experiment
+from ulzoo.restoring import restore
 from ulzoo.run import Run
 from ulzoo.spec import parse_spec, spec_hash
-from ulzoo.training import restore
 
 
 def wait_for(path, process):
@@ -204,45 +204,3 @@ def test_a_flipped_bit_is_found(copy, capsys):
     error = capsys.readouterr().err
     assert "damaged" in error
     assert largest.name in error
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kills", [50])
-def test_killed_at_any_moment_it_ends_the_same(tmp_path, kills):
-    """In steps, saves, changes of stage and sampling: whatever part the moment falls into."""
-    undisturbed = finished_run().directory
-    directory = tmp_path / "run"
-    rng = np.random.default_rng(0)
-    arguments, landed = ("run", write_spec(tmp_path), "--out", directory), 0
-    # How long an undisturbed process takes from its first sign to its end, on this machine.
-    span = sum(
-        json.loads(line)["seconds"] for line in (undisturbed / "timings.jsonl").read_text().splitlines()
-    )
-    while landed < kills:
-        process = start(*arguments)
-        wait_for(directory / "manifest.json", process)
-        arguments = ("run", "--resume", directory)
-        time.sleep(rng.uniform(0.0, span))
-        process.kill()
-        process.communicate()
-        if process.returncode == 0:
-            # It was done before the moment came: from the beginning, for the kills that are left.
-            compare(directory, undisturbed)
-            shutil.rmtree(directory)
-            arguments = ("run", tmp_path / "small.yaml", "--out", directory)
-        else:
-            landed += 1
-    if "--resume" in arguments:
-        process = start(*arguments)
-        _, error = process.communicate(timeout=200)
-        assert process.returncode == 0, error[-3000:]
-        compare(directory, undisturbed)
-
-
-def compare(directory, undisturbed):
-    for stage in (1, 2):
-        found, expected = (state_arrays(place, stage) for place in (directory, undisturbed))
-        assert found.keys() == expected.keys()
-        assert all(found[name].tobytes() == array.tobytes() for name, array in expected.items())
-    for name in ("metrics.jsonl", "samples/grid.png"):
-        assert (directory / name).read_bytes() == (undisturbed / name).read_bytes()

@@ -41,7 +41,9 @@ assert main([*command, "5"]) == 0
 batches = ulzoo.training.batches
 
 def forgetful(dataset, *, start_step, **options):
-    return batches(dataset, start_step=0, **options)
+    stream = batches(dataset, start_step=0, **options)
+    assert stream.threads == 2, "what is verified reads ahead, as a run does"
+    return stream
 
 def go_on(directory, stage, steps):
     ulzoo.training.batches = forgetful
@@ -120,6 +122,14 @@ def test_distances_in_units_in_the_last_place(a, b, ulp):
         (f"params.w: up to {ulp} ulp",),
     )
     assert compare_states(a, a)[0].differences == ()
+
+
+def test_fields_that_a_state_may_come_to_have_are_compared_too():
+    one = {"params.w": np.zeros(2), "controller.integral": np.float32([1.0])}
+    other = one | {"controller.integral": np.float32([2.0])}
+    differences = {part.name: part.differences for part in compare_states(one, other)}
+    assert differences["weights"] == ()
+    assert differences["controller"] == ("controller.integral: up to 8.38861e+06 ulp",)
 
 
 def test_batches_that_differ_are_named():

@@ -1,6 +1,8 @@
 import json
 import math
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -147,7 +149,10 @@ def test_a_second_process_may_read_and_not_write(tmp_path):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "open\n"
-        with pytest.raises(RunError, match=rf"in use by another process \(process id {holder.pid}\)"):
+        with pytest.raises(
+            RunError,
+            match=rf"in use by another process \(process id {holder.pid} on {socket.gethostname()}\)",
+        ):
             Run.open(tmp_path / "a", write=True)
         with pytest.raises(RunError, match="in use by another process"):
             create(tmp_path / "a")
@@ -293,6 +298,22 @@ def test_a_line_that_was_cut_short_is_dropped_wherever_it_was_cut(tmp_path_facto
     path.write_bytes(content)
     MetricsFile(path).truncate_after("stage1", 99)
     assert path.read_bytes() == b"".join(lines[:whole])
+
+
+def test_a_disk_that_is_full_is_told_and_what_was_written_stays(tmp_path):
+    first = record(1)
+    with create(tmp_path / "a") as run:
+        run.append([first])
+        path, before = run.directory / "metrics.jsonl", resource.getrlimit(resource.RLIMIT_FSIZE)
+        try:
+            # Files cannot grow: half a line at most finds room.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, before[1]))
+            with pytest.raises(RunError, match=r"metrics\.jsonl: cannot be written: File too large"):
+                run.append([record(2)])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        run.append([record(3)])
+        assert run.records() == [first, record(3)]
 
 
 def test_a_damaged_line_in_the_middle_is_an_error_that_names_it(tmp_path):

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,6 +37,8 @@ from ulzoo.leaf_table import (
     table_differences,
     to_json,
 )
+from ulzoo.records import to_json_number
+from ulzoo.retention import Ranking, Retention
 from ulzoo.undisturbed import undisturbed
 
 _STEP = re.compile(r"step_(\d{8,})")
@@ -51,19 +56,24 @@ class Checkpoints:
 
     Args:
         directory: made if absent, unless `read_only`.
-        keep: how many finished steps stay; older ones are deleted as new ones are finished.
+        retention: which finished steps stay; others are deleted as new ones are saved.
         read_only: never write or delete; safe beside a process that is training.
     """
 
-    def __init__(self, directory: str | Path, *, keep: int = 2, read_only: bool = False) -> None:
-        # Orbax tells its every move through absl's logger.
-        logging.getLogger("absl").setLevel(logging.ERROR)
+    def __init__(
+        self, directory: str | Path, *, retention: Retention | None = None, read_only: bool = False
+    ) -> None:
+        # Orbax tells its every move through absl's logger, and each error once for each of its threads.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self.directory = Path(directory).absolute()
-        self._keep = keep
+        self._retention = Retention() if retention is None else retention
         self._read_only = read_only
         self._manager: ocp.CheckpointManager | None = None
         self._parts: frozenset[str] = frozenset()
-        self._unsealed: list[int] = []
+        # A manager is waited for, and its files are sealed, by a thread: the training loop goes on meanwhile.
+        self._finishing: Future[None] | None = None
+        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints")
+        self._scores: dict[int, float] = {}
 
     def __enter__(self) -> Checkpoints:
         return self
@@ -75,7 +85,9 @@ class Checkpoints:
 
     # ---- writing --------------------------------------------------------------------------------
 
-    def save(self, step: int, state: Any, manifest: Mapping[str, Any]) -> None:
+    def save(
+        self, step: int, state: Any, manifest: Mapping[str, Any], *, scores: Mapping[str, float] | None = None
+    ) -> None:
         """Starts to save; returns once the arrays may be donated, before they are on disk.
 
         Waits for the save before it, if that is still going on.
@@ -85,6 +97,7 @@ class Checkpoints:
             state: a pytree of JAX arrays (typed PRNG keys and None holes too) whose root has named fields.
             manifest: JSON data saved with it: what `restore` shall insist on, and whatever else a resumed
                 run must know.
+            scores: values of metrics at this step, saved with it, by which steps are ranked.
 
         Raises:
             CheckpointError: the directory has this step or a later one, or cannot be written.
@@ -105,34 +118,51 @@ class Checkpoints:
                 f"{self.directory}: cannot save step {step}, step {latest} is already there"
             )
         items: dict[str, Any] = {part: ocp.args.PyTreeSave(arrays) for part, arrays in parts.items()}
-        described = {"manifest": dict(manifest), "leaves": to_json(leaf_table(leaves))}
+        described = {
+            "manifest": dict(manifest),
+            "leaves": to_json(leaf_table(leaves)),
+            "scores": {name: to_json_number(value) for name, value in (scores or {}).items()},
+        }
         items[_MANIFEST] = ocp.args.JsonSave(described)
         with undisturbed():
             try:
-                self._writer(frozenset(parts)).save(step, args=ocp.args.Composite(**items), force=True)
+                manager = self._writer(frozenset(parts))
+                self._note_scores(step, scores or {})
+                manager.save(step, args=ocp.args.Composite(**items), force=True)
             except _WRITE_ERRORS as error:
                 raise CheckpointError(f"{self.directory}: cannot save step {step}: {error}") from error
-            self._unsealed.append(step)
+            self._finishing = self._threads.submit(self._finish, manager, step)
 
     def wait(self) -> None:
         """Returns once everything saved is on disk. Raises CheckpointError if it could not be written."""
-        if self._manager is not None:
-            with undisturbed():
-                self._finish(self._manager)
+        with undisturbed():
+            finishing, self._finishing = self._finishing, None
+            try:
+                if finishing is not None:
+                    finishing.result()
+            except CheckpointError:
+                # A manager whose save failed says so again whatever it is asked for.
+                self._manager = None
+                raise
 
-    def _finish(self, manager: ocp.CheckpointManager) -> None:
+    def _finish(self, manager: ocp.CheckpointManager, step: int) -> None:
         try:
             manager.wait_until_finished()
             manager.check_for_errors()
             if jax.process_index() == 0:
-                # A step may be gone already, deleted in favour of later ones.
-                for step in self._unsealed:
-                    if self._folder(step).is_dir():
-                        seal(self._folder(step))
+                seal(self._folder(step))
         except _WRITE_ERRORS as error:
-            raise CheckpointError(f"{self.directory}: cannot save: {error}") from error
-        finally:
-            self._unsealed.clear()
+            raise CheckpointError(f"{self.directory}: cannot save step {step}: {error}") from error
+
+    def _note_scores(self, step: int, scores: Mapping[str, float]) -> None:
+        """What the retention needs to know of all steps, of earlier sessions too."""
+        ranking = self._retention.ranking
+        if ranking is None:
+            return
+        for saved in self.steps():
+            if saved not in self._scores:
+                self._scores[saved] = self.scores(saved).get(ranking.metric, math.nan)
+        self._scores[step] = scores.get(ranking.metric, math.nan)
 
     def close(self) -> None:
         """Waits, and ends the background threads. A closed object can still be read from."""
@@ -140,6 +170,7 @@ class Checkpoints:
             try:
                 self.wait()
             finally:
+                self._threads.shutdown()
                 if self._manager is not None:
                     self._manager.close()
                     self._manager = None
@@ -157,9 +188,18 @@ class Checkpoints:
         """The highest finished step, whatever the files' times say; None without any."""
         return max(self.steps(), default=None)
 
+    def best(self, ranking: Ranking) -> int | None:
+        """The best finished step by a metric; None if no step has it. Raises CheckpointError for damage."""
+        scores = {step: self.scores(step).get(ranking.metric, math.nan) for step in self.steps()}
+        return next(iter(ranking.best(scores)), None)
+
     def manifest(self, step: int) -> dict[str, Any]:
         """What `save` was given as manifest. Raises CheckpointError if the step is missing or damaged."""
-        return self._described(step)[0]
+        return dict(self._json(step)["manifest"])
+
+    def scores(self, step: int) -> dict[str, float]:
+        """What `save` was given as scores. Raises CheckpointError if the step is missing or damaged."""
+        return {name: float(value) for name, value in self._json(step).get("scores", {}).items()}
 
     def restore(self, step: int, abstract_state: Any, expect: Mapping[str, Any]) -> Any:
         """The whole state of a step.
@@ -266,13 +306,20 @@ class Checkpoints:
             raise DamageError(f"{folder}: cannot be read: {reason}") from error
 
     def _described(self, step: int) -> tuple[dict[str, Any], LeafTable]:
+        data = self._json(step)
+        return dict(data["manifest"]), from_json(data["leaves"])
+
+    def _json(self, step: int) -> dict[str, Any]:
+        """The JSON item of a step, of which manifest and leaves can be read."""
         folder = self._folder(step)
         if not folder.is_dir():
             there = ", ".join(map(str, self.steps())) or "none"
             raise CheckpointError(f"{self.directory}: no finished checkpoint of step {step}; there: {there}")
         try:
             data = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(folder / _MANIFEST)
-            return dict(data["manifest"]), from_json(data["leaves"])
+            dict(data["manifest"])
+            from_json(data["leaves"])
+            return data
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise DamageError(f"{folder}: damaged, its manifest cannot be read: {reason}") from error
@@ -293,15 +340,29 @@ class Checkpoints:
                 registry.add(part, ocp.args.PyTreeSave, _array_handler())
             registry.add(_MANIFEST, ocp.args.JsonSave, ocp.JsonCheckpointHandler())
             options = ocp.CheckpointManagerOptions(
-                max_to_keep=self._keep,
+                preservation_policy=_Preservation(self._retention, self._scores),
                 step_prefix="step",
                 step_format_fixed_length=8,
                 cleanup_tmp_directories=True,
+                # Else a folder that cannot be made leaves threads that wait for it, and the process with them.
+                async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
             )
             self.directory.mkdir(parents=True, exist_ok=True)
             self._manager = ocp.CheckpointManager(self.directory, options=options, handler_registry=registry)
             self._parts = parts
         return self._manager
+
+
+@dataclass(frozen=True)
+class _Preservation:
+    """A retention in Orbax's words."""
+
+    retention: Retention
+    scores: Mapping[int, float]
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        kept = self.retention.kept([info.step for info in checkpoints], self.scores)
+        return [info.step in kept for info in checkpoints]
 
 
 def _array_handler() -> ocp.PyTreeCheckpointHandler:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -86,3 +86,16 @@ class RunError(UlzooError):
 
 class TrainingError(UlzooError):
     """Training that cannot go on, such as a loss that is not finite."""
+
+
+class NonFiniteError(TrainingError):
+    """A loss or gradient that is NaN or infinite, or too many skipped steps in a row.
+
+    Attributes:
+        step: the (last) step that was not finite.
+        metrics: that step's.
+    """
+
+    def __init__(self, text: str, step: int, metrics: Mapping[str, float]) -> None:
+        self.step, self.metrics = step, dict(metrics)
+        super().__init__(text)

@@ -19,7 +19,9 @@ from ulzoo.inspection import RoleReport, inspect
 from ulzoo.layout_check import check_layout, spec_mesh
 from ulzoo.parallel.mesh import check_batch, make_mesh
 from ulzoo.programs.program import Program
+from ulzoo.programs.stage1 import UNITS as STAGE1_UNITS
 from ulzoo.programs.stage1 import stage1
+from ulzoo.programs.stage2 import UNITS as STAGE2_UNITS
 from ulzoo.programs.stage2 import stage2
 from ulzoo.rules import check_silence
 from ulzoo.spec import Component, Spec, problem_at
@@ -120,7 +122,11 @@ def check_fit(spec: Spec) -> tuple[Assembly, list[RoleReport]]:
             lambda: check_metrics(spec, assembly),
             lambda: check_guidance(spec),
             lambda: check_batches(spec),
+<<<<<<< HEAD
             lambda: check_layout(spec, assembly),
+=======
+            lambda: check_ranking(spec),
+>>>>>>> fcc191d (Steps that are not finite leave a black box, replayed down to the module; retention; faults of disks told)
             lambda: check_silence(spec),
         ),
     )
@@ -183,6 +189,23 @@ def check_batches(spec: Spec) -> None:
     found = _problems(spec, checks)
     if found:
         raise SpecError(found)
+
+
+_NOT_RANKED = ("gradient_norm", "rate_weight", "skipped_steps")
+
+
+def check_ranking(spec: Spec) -> None:
+    """Raises SpecError for a `keep_best` whose metric the stage does not have."""
+    problems = []
+    for name, stage, units in (("stage1", spec.stage1, STAGE1_UNITS), ("stage2", spec.stage2, STAGE2_UNITS)):
+        best = None if stage is None else stage.keep_best
+        known = sorted(set(units) - set(_NOT_RANKED))
+        if best is not None and best.metric.partition("/")[2] not in known:
+            shown = [f"train/ or validation/ and one of {', '.join(known)}"]
+            text = f"{name} has no metric {best.metric!r}"
+            problems.append(problem_at(spec, f"{name}.keep_best.metric", text, shown))
+    if problems:
+        raise SpecError(problems)
 
 
 def metric_stage(config: Component) -> int:

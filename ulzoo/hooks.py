@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 from ulzoo.checkpoint import Checkpoints
 from ulzoo.diffusion.accounting import label
-from ulzoo.errors import TrainingError
+from ulzoo.errors import NonFiniteError
 from ulzoo.programs.state import TrainState
 from ulzoo.progress import Progress
 from ulzoo.records import Record
@@ -32,6 +32,9 @@ class MetricLog:
     Late, because by then the device has long computed them: fetching does not stall the steps. `flush` ends
     the interval and passes on everything. Averages are over the steps that were taken; skipped ones are
     counted.
+
+    Attributes:
+        means: of the last interval that was passed on, by name.
 
     Args:
         stage: "stage1" or "stage2".
@@ -57,6 +60,7 @@ class MetricLog:
         self._stage, self._units, self._every = stage, units, every
         self._write, self._progress = write, progress
         self._skipped_in_a_row = 0
+        self.means: Mapping[str, float] = {}
         # Metrics are float32; doubles would give averages that differ in the last digits.
         self._current: list[tuple[int, Mapping[str, Any]]] = [
             (step, {name: np.float32(value) for name, value in metrics.items()})
@@ -77,7 +81,7 @@ class MetricLog:
         """Pass on whatever is waiting; the interval ends here, perhaps short. Waits for the device.
 
         Raises:
-            TrainingError: a loss or a gradient in it is not finite, in a step that was not skipped, or too
+            NonFiniteError: a loss or a gradient in it is not finite, in a step that was not skipped, or too
                 many in a row were.
         """
         numbers = self._pass_on()
@@ -92,7 +96,7 @@ class MetricLog:
         A log that is made with them goes on as this one would have.
 
         Raises:
-            TrainingError: a loss or a gradient in it is not finite.
+            NonFiniteError: a loss or a gradient in it is not finite.
         """
         self._pass_on()
         fetched = [(step, jax.device_get(dict(metrics))) for step, metrics in self._current]
@@ -113,6 +117,7 @@ class MetricLog:
         means = {name: float(sum(m[name] for m in taken)) / len(taken) for name in names} if taken else {}
         if SKIPPED in fetched[0]:
             means[SKIPPED] = float(len(fetched) - len(taken))
+        self.means = means
         protocol = {"split": "train", "steps": [steps[0], steps[-1]], "ema": False}
         if "rate_weight" in means:
             protocol["rate"] = label(self._is_bound and means["rate_weight"] == 1.0)
@@ -131,33 +136,47 @@ class MetricLog:
         if metrics.get(SKIPPED):
             self._skipped_in_a_row += 1
             if self._skipped_in_a_row >= LONGEST_SKIP:
-                raise TrainingError(
+                raise _not_finite(
                     f"{self._stage}: {LONGEST_SKIP} steps in a row skipped up to step {step},"
-                    " each with a loss or gradient that is not finite\n"
-                    "    try a smaller learning rate, a longer warm-up, or precision: float32"
+                    " each with a loss or gradient that is not finite",
+                    step,
+                    metrics,
                 )
             return
         self._skipped_in_a_row = 0
         for name, words in (("loss", "loss"), ("gradient_norm", "norm of the gradient")):
             if not math.isfinite(metrics.get(name, 0.0)):
-                raise TrainingError(
-                    f"{self._stage}: the {words} is {float(metrics[name])} at step {step}\n"
-                    "    try a smaller learning rate, a longer warm-up, or precision: float32"
+                raise _not_finite(
+                    f"{self._stage}: the {words} is {float(metrics[name])} at step {step}", step, metrics
                 )
 
 
+def _not_finite(text: str, step: int, metrics: Mapping[str, Any]) -> NonFiniteError:
+    remedy = "try a smaller learning rate, a longer warm-up, or precision: float32"
+    return NonFiniteError(
+        f"{text}\n    {remedy}", step, {name: float(value) for name, value in metrics.items()}
+    )
+
+
 def save_checkpoints(
-    checkpoints: Checkpoints, manifest: Mapping[str, Any], log: MetricLog
+    checkpoints: Checkpoints,
+    manifest: Mapping[str, Any],
+    log: MetricLog,
+    validate: Callable[[int, TrainState], Mapping[str, float]] | None = None,
 ) -> Callable[[int, TrainState, Mapping[str, Array]], None]:
     """A hook that saves the state; saving goes on in the background.
 
     The log is flushed first. So nothing is saved after a loss that is not finite, the records up to a
-    checkpoint are on disk before it is, and a resumed run begins its intervals where any run does.
+    checkpoint are on disk before it is, and a resumed run begins its intervals where any run does. Metrics by
+    which it may be ranked are saved with it: those of the last interval, and what `validate` gives.
     """
 
     def hook(step: int, state: TrainState, metrics: Mapping[str, Array]) -> None:
         log.flush()
-        checkpoints.save(step, state, {**manifest, "step": step})
+        scores = {f"train/{name}": value for name, value in log.means.items()}
+        if validate is not None:
+            scores |= {f"validation/{name}": value for name, value in validate(step, state).items()}
+        checkpoints.save(step, state, {**manifest, "step": step}, scores=scores)
 
     return hook
 

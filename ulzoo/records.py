@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
@@ -51,12 +52,12 @@ def record_line(record: Record) -> str:
         "step": int(record.step),
         "stage": record.stage,
         "name": record.name,
-        "value": _to_json(record.value),
+        "value": to_json_number(record.value),
         "unit": record.unit,
         "protocol": dict(record.protocol),
     }
     if record.interval is not None:
-        data["interval"] = [_to_json(end) for end in record.interval]
+        data["interval"] = [to_json_number(end) for end in record.interval]
     if record.extra:
         data["extra"] = dict(record.extra)
     return json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n"
@@ -96,13 +97,24 @@ class MetricsFile:
         self._file: TextIOWrapper | None = None
 
     def append(self, records: Iterable[Record]) -> None:
-        """Writes records at the end, one line each; makes the file if need be."""
+        """Writes records at the end, one line each; makes the file if need be.
+
+        Raises:
+            RunError: the disk is full, or the file may not be written.
+        """
         if self._file is None:
             # Half a line, left by a process that was killed, must not swallow the first of ours.
             self._rewrite(self._complete_lines())
             self._file = self.path.open("a", encoding="utf-8")
-        self._file.write("".join(record_line(record) for record in records))
-        self._file.flush()
+        try:
+            self._file.write("".join(record_line(record) for record in records))
+            self._file.flush()
+        except OSError as error:
+            # Half a line may be there now, as after a crash; closing would try to write the rest.
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
+            raise RunError(f"{self.path}: cannot be written: {error.strerror or error}") from error
 
     def records(self) -> list[Record]:
         """All records, in order. Raises RunError, naming the line, if a complete line is not a record."""
@@ -151,7 +163,8 @@ class MetricsFile:
             raise RunError(f"{self.path}:{number}: not a record: {error}") from error
 
 
-def _to_json(value: float) -> float | str:
+def to_json_number(value: float) -> float | str:
+    """A number as JSON has it, which has no infinities; `float` reads them back."""
     value = float(value)
     return value if math.isfinite(value) else str(value)
 

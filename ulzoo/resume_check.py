@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +20,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from ulzoo.checkpoint import Checkpoints
+from ulzoo.data.pipeline import Batch, fingerprint
 from ulzoo.errors import RunError
 from ulzoo.experiment import Experiment
 from ulzoo.leaf_table import named_leaves, part_of
+from ulzoo.restoring import checkpoint_manifest, stage_key
 from ulzoo.run import Run
 from ulzoo.spec import Spec, spec_hash
 from ulzoo.stages import create_run, spec_of
-from ulzoo.training import checkpoint_manifest, stage_key, train_stage
+from ulzoo.training import train_stage
 
 PARTS = {
     "params": "weights",
@@ -37,7 +38,7 @@ PARTS = {
     "key": "random key",
     "step": "step",
 }
-"""Fields of a training state, in the words of the certificate."""
+"""Fields of a training state in the words of the certificate; any other is called what it is."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ def verify_resume(spec: Spec, stage: int, steps: int) -> Certificate:
 def compare_states(expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> list[Comparison]:
     """Named arrays of two states, by part; both have the same names, shapes and dtypes."""
     comparisons = []
-    for part, words in PARTS.items():
+    for part in dict.fromkeys([*PARTS, *map(part_of, expected)]):
+        words = PARTS.get(part, part)
         names = [name for name in expected if part_of(name) == part]
         distances = {name: _distance(expected[name], found[name]) for name in names}
         # NaN, where only one of the two is no number, is the largest.
@@ -165,9 +167,8 @@ def _train(directory: Path, experiment: Experiment, stage: int, until: int) -> N
     """As `ulzoo run` would, up to a step; notes the batches beside the run's files."""
     read: dict[int, tuple[list[int], int]] = {}
 
-    def watch(step: int, batch: Mapping[str, np.ndarray]) -> None:
-        content = zlib.crc32(b"".join(batch[name].tobytes() for name in sorted(batch)))
-        read[step] = (batch["index"].tolist(), content)
+    def watch(step: int, batch: Batch) -> None:
+        read[step] = (batch["index"].tolist(), fingerprint(batch))
 
     with Run.open(directory, write=True) as run:
         train_stage(run, experiment, stage, lambda line: None, until=until, watch=watch)

@@ -8,6 +8,7 @@ timings.jsonl    how long each part took, one line for each process that worked 
 status.json      which parts are finished
 checkpoints/     stage1, stage2
 samples/
+blackbox/        one folder for each step that was not finite and stopped training (`ulzoo.blackbox`)
 examples/        originals and reconstructions of a few images
 report.html      all of it on one page
 .lock            held by the process that writes
@@ -19,6 +20,7 @@ import fcntl
 import json
 import os
 import re
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -196,6 +198,10 @@ class Run:
     def report_path(self) -> Path:
         return self.directory / "report.html"
 
+    @property
+    def black_boxes(self) -> Path:
+        return self.directory / "blackbox"
+
     def checkpoints(self, stage: int) -> Path:
         """Folder of the checkpoints of stage 1 or 2."""
         return self.directory / "checkpoints" / f"stage{stage}"
@@ -357,12 +363,15 @@ def _take_lock(path: Path) -> TextIOWrapper:
         file.seek(0)
         owner = file.read().strip() or "unknown"
         file.close()
-        raise RunError(f"{path}: in use by another process (process id {owner})") from None
+        raise RunError(
+            f"{path}: in use by another process (process id {owner})\n"
+            "    wait until it ends or stop it; reading needs no lock: sample, reconstruct, report"
+        ) from None
     except BaseException:
         file.close()
         raise
     file.truncate(0)
-    file.write(f"{os.getpid()}\n")
+    file.write(f"{os.getpid()} on {socket.gethostname()}\n")
     file.flush()
     return file
 

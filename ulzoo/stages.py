@@ -21,12 +21,13 @@ from ulzoo.metrics.base import Record as Measured
 from ulzoo.provenance import new_origins, origins, other_components
 from ulzoo.records import Record
 from ulzoo.registry import Registry
+from ulzoo.restoring import Which, restore
 from ulzoo.run import Run
 from ulzoo.showing import Say, draw_grid, report_on, show_examples
 from ulzoo.spec import Spec, dump_yaml, load_spec, spec_hash
 from ulzoo.timing import timed
 from ulzoo.trackers.opening import open_trackers
-from ulzoo.training import replaced_records, restore, train_stage
+from ulzoo.training import replaced_records, train_stage
 
 COLLAPSED = 0.05
 """Bits per latent dimension under which a latent holds next to nothing (the paper's runs: 0.3 to 1)."""
@@ -176,18 +177,23 @@ def collapse(
     ]
 
 
-def evaluation_of(run: Run, experiment: Experiment, stage: int, *, quiet: bool = False) -> TrainedEvaluation:
+def evaluation_of(
+    run: Run, experiment: Experiment, stage: int, *, checkpoint: Which = "latest", quiet: bool = False
+) -> TrainedEvaluation:
     """The trained modules of a run, EMA weights, as metrics and commands see them.
 
+    Args:
+        checkpoint: of the stage; stage 2 always stands on the latest of stage 1, which it was trained on.
+
     Raises:
-        RunError: the stage has no checkpoint yet.
+        RunError: the stage has no such checkpoint.
         CheckpointError: a checkpoint is damaged or of another spec.
     """
     spec = experiment.spec
-    autoencoder, step = restore(run, experiment, 1)
+    autoencoder, step = restore(run, experiment, 1, checkpoint if stage == 1 else "latest")
     base = None
     if stage == 2:
-        base, step = restore(run, experiment, 2)
+        base, step = restore(run, experiment, 2, checkpoint)
     hardware = run.manifest_entry("hardware")
     protocol = {
         "spec_hash": spec_hash(spec),

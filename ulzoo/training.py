@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
-import jax
-import numpy as np
-
+from ulzoo.blackbox.origin import Origin
+from ulzoo.blackbox.playing import Stage
+from ulzoo.blackbox.recording import record_failure
 from ulzoo.checkpoint import Checkpoints
 from ulzoo.data.pipeline import Batch, Batches, batches
-from ulzoo.errors import RunError, TrainingError
+from ulzoo.errors import NonFiniteError, TrainingError
 from ulzoo.experiment import Experiment
 from ulzoo.hooks import UNFINISHED, MetricLog, save_checkpoints, stop_when_asked
 from ulzoo.programs import stage1 as stage1_program
 from ulzoo.programs import stage2 as stage2_program
+from ulzoo.programs.program import Program
+from ulzoo.programs.state import TrainState
 from ulzoo.progress import Progress
-from ulzoo.provenance import trained_components
+from ulzoo.restoring import checkpoint_manifest, restore, retention_of, stage_key
 from ulzoo.run import Run
 from ulzoo.showing import Say
-from ulzoo.spec import Spec, spec_hash
 from ulzoo.stopping import grace_seconds, stop_on_signal
 from ulzoo.timing import StepClock, timed
 from ulzoo.train import Hook, train
+from ulzoo.validation import Validation
 
 
 def train_stage(
@@ -33,7 +35,7 @@ def train_stage(
     say: Say,
     *,
     until: int | None = None,
-    watch: Callable[[int, Mapping[str, np.ndarray]], object] | None = None,
+    watch: Callable[[int, Batch], object] | None = None,
 ) -> None:
     """Train one stage from its latest checkpoint, or from the start, to its end.
 
@@ -42,7 +44,7 @@ def train_stage(
         watch: is shown the number of each step and its batch, as the host reads it: one step ahead.
 
     Raises:
-        TrainingError: a loss that is not finite; the checkpoints before it stay.
+        TrainingError: a loss that is not finite; the checkpoints before it stay, and a black box is written.
         RunError: stage 2 without a trained stage 1.
         KeyboardInterrupt: a signal asked to stop; the step that it came in is saved.
     """
@@ -51,9 +53,14 @@ def train_stage(
     grace = grace_seconds(os.environ)
     autoencoder = restore(run, experiment, 1)[0] if stage == 2 else None
     program = experiment.program(stage, autoencoder)
+    failure: NonFiniteError | None = None
     units = (stage1_program if stage == 1 else stage2_program).UNITS
     manifest = checkpoint_manifest(spec, stage)
-    with Checkpoints(run.checkpoints(stage)) as checkpoints, stop_on_signal(grace) as stop:
+    retention = retention_of(settings)
+    with (
+        Checkpoints(run.checkpoints(stage), retention=retention) as checkpoints,
+        stop_on_signal(grace) as stop,
+    ):
         restored = checkpoints.restore_latest(program.abstract_state, manifest)
         if restored is None:
             say(f"stage {stage}: compiling, then {settings.steps} steps of {settings.batch_size}")
@@ -75,7 +82,9 @@ def train_stage(
             log = MetricLog(
                 program.name, units, settings.log_every, run.append, progress, is_bound, unfinished
             )
-            save = save_checkpoints(checkpoints, manifest, log)
+            save = save_checkpoints(
+                checkpoints, manifest, log, _validation(run, experiment, stage, program, units)
+            )
             clock = StepClock(settings.batch_size)
             hooks: list[Hook] = [
                 (1, log),
@@ -86,60 +95,60 @@ def train_stage(
             try:
                 with timed(run, program.name, clock.facts):
                     train(program, state, _watched(stream, done, watch), steps=last, hooks=hooks)
-            except TrainingError as error:
-                raise TrainingError(f"{error}\n    {_what_is_left(checkpoints)}") from error
+            except NonFiniteError as error:
+                # Without its traceback, whose frames would keep the bad state in the device's memory.
+                failure = error.with_traceback(None)
             skipped = stream.skipped
         checkpoints.wait()
+    if failure is not None:
+        played = Stage(run, experiment, stage, program, autoencoder)
+        told = [str(failure), _what_is_left(run, stage), *_black_box(played, failure, say)]
+        raise TrainingError("\n    ".join(told))
     if skipped:
         say(f"stage {stage}: {replaced_records(skipped)}")
 
 
-def restore(run: Run, experiment: Experiment, stage: int) -> tuple[Any, int]:
-    """A stage's EMA modules, from its latest checkpoint, and that checkpoint's step.
+def _validation(
+    run: Run, experiment: Experiment, stage: int, program: Program, units: Mapping[str, str]
+) -> Callable[[int, TrainState], Mapping[str, float]] | None:
+    """What measures held-out batches at a checkpoint and records them; None if nothing is ranked by them."""
+    settings = experiment.settings(stage)
+    best = settings.keep_best
+    if best is None or not best.metric.startswith("validation/"):
+        return None
+    validation = Validation(program, experiment.data, settings.batch_size, best.batches, experiment.spec.seed)
 
-    Raises:
-        RunError: there is none yet.
-        CheckpointError: it is damaged or of another spec.
-    """
-    program = experiment.program(stage)
-    with Checkpoints(run.checkpoints(stage), read_only=True) as checkpoints:
-        step = checkpoints.latest()
-        if step is None:
-            raise RunError(
-                f"{run.directory}: stage {stage} has no checkpoint yet\n"
-                f"    train it with: ulzoo train {run.directory} --stage {stage}"
-            )
-        expect = checkpoint_manifest(experiment.spec, stage)
-        abstract = program.abstract_state
-        ema, knobs = (
-            checkpoints.restore_part(step, part, getattr(abstract, part), expect) for part in ("ema", "knobs")
-        )
-    return program.join(ema, knobs), step
+    def validate(step: int, state: TrainState) -> Mapping[str, float]:
+        metrics = validation(state)
+        run.append(validation.records(step, metrics, units))
+        return metrics
+
+    return validate
 
 
-def checkpoint_manifest(spec: Spec, stage: int) -> dict[str, Any]:
-    """What a checkpoint says of itself, and must say to be restored."""
-    components = trained_components(spec)
-    return {"spec_hash": spec_hash(spec), "stage": f"stage{stage}", "components": components}
-
-
-def stage_key(spec: Spec, stage: int) -> jax.Array:
-    """The key of a stage: parameters and noise."""
-    return jax.random.fold_in(jax.random.key(spec.seed), stage)
-
-
-def _watched(
-    stream: Batches, done: int, watch: Callable[[int, Mapping[str, np.ndarray]], object] | None
-) -> Iterator[Batch]:
+def _watched(stream: Batches, done: int, watch: Callable[[int, Batch], object] | None) -> Iterator[Batch]:
     for step, batch in enumerate(stream, start=done + 1):
         if watch is not None:
             watch(step, batch)
         yield batch
 
 
-def _what_is_left(checkpoints: Checkpoints) -> str:
-    checkpoints.wait()
-    step = checkpoints.latest()
+def _black_box(stage: Stage, failure: NonFiniteError, say: Say) -> list[str]:
+    """Writes it; what to say of it."""
+    try:
+        box = record_failure(stage, failure, say)
+    except OSError as error:
+        return [f"its black box cannot be written: {error}"]
+    found = [Origin.of(origin) for origin in box.origins.values() if origin is not None]
+    lines = [f"first value that is not finite: {line}" for line in found[0].lines()[:1]] if found else []
+    lines += [f"black box: {box.folder(stage.run)}" + (f" ({box.fault})" if box.fault else "")]
+    lines += [f"play it again with: ulzoo replay {shlex.quote(str(stage.run.directory))}"]
+    return lines
+
+
+def _what_is_left(run: Run, stage: int) -> str:
+    with Checkpoints(run.checkpoints(stage), read_only=True) as checkpoints:
+        step = checkpoints.latest()
     return (
         "there is no checkpoint from before"
         if step is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -25,12 +26,16 @@ environment:
 """
 
 
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""What only ever is wrong with a disk, never with the program."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status.
 
-    0: done. 1: resuming is not exact (`verify-resume` alone). 2: a mistake that the message says how to mend.
-    130 and 143: interrupted by hand (SIGINT) and by the system (SIGTERM). Anything else that goes wrong is a
-    bug and keeps its traceback.
+    0: done. 1: resuming is not exact (`verify-resume`), or the step is finite this time (`replay`). 2: a
+    mistake that the message says how to mend. 130 and 143: interrupted by hand (SIGINT) and by the system
+    (SIGTERM). Anything else that goes wrong is a bug and keeps its traceback.
     """
     arguments = _parser().parse_args(argv)
     # Orbax, Grain and absl write notes for their own developers.
@@ -56,6 +61,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output has gone (`| head`): nothing to report, and nobody to report it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        where = error.filename or "a file"
+        report(
+            UlzooError(
+                f"{where}: cannot be written: {error.strerror}\n    make room, and go on with --resume"
+            )
+        )
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -27,6 +27,20 @@ def add_set(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--checkpoint",
+        type=_checkpoint,
+        default="latest",
+        metavar="WHICH",
+        help="latest (the default), best (by the stage's keep_best), or a step",
+    )
+
+
+def _checkpoint(text: str) -> int | str:
+    return text if text in ("latest", "best") else natural(text)
+
+
 def positive(text: str) -> int:
     value = natural(text)
     if value < 1:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ulzoo.cli.arguments import add_out, add_run, add_set, natural, positive, scale
+from ulzoo.cli.arguments import add_checkpoint, add_out, add_run, add_set, natural, positive, scale
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stage", type=int, choices=(1, 2), help="only this stage; by default all trained ones"
     )
+    add_checkpoint(parser)
 
 
 def _sample(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +57,7 @@ def _sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=positive, metavar="N", help="steps of the base model's sampler")
     parser.add_argument("--decoder-steps", type=positive, metavar="N", help="steps of the decoder's sampler")
     parser.add_argument("--guidance", type=scale, metavar="W", help="scale of classifier-free guidance")
+    add_checkpoint(parser)
     parser.add_argument("--out", metavar="DIR", help="by default a new folder under RUN/samples")
 
 
@@ -63,6 +65,7 @@ def _reconstruct(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("files", nargs="+", metavar="FILE", help="JPEG, PNG or WebP images")
     parser.add_argument("--seed", type=natural, default=0, metavar="S", help="of the noise (0)")
+    add_checkpoint(parser)
     parser.add_argument("--out", metavar="DIR", help="by default a new folder under RUN/reconstructions")
 
 
@@ -89,6 +92,12 @@ def _verify_resume(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", type=int, choices=(1, 2), help="only this stage; by default all")
     parser.add_argument("--steps", type=positive, default=8, metavar="N", help="steps, 2 or more (8)")
     add_set(parser)
+
+
+def _replay(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument("--stage", type=int, choices=(1, 2), help="whose black box; by default the latest")
+    parser.add_argument("--step", type=positive, metavar="N", help="of which step; by default the latest")
 
 
 def _show(parser: argparse.ArgumentParser) -> None:
@@ -165,6 +174,11 @@ COMMANDS = {
     "diff": Command("say what two specs or runs differ in, grouped by what it means", _diff),
     "verify-resume": Command(
         "train a few steps straight and with a restart, and compare bit by bit", _verify_resume, compiles=True
+    ),
+    "replay": Command(
+        "play the step again at which a run's loss or gradient was not finite, and say where it began",
+        _replay,
+        compiles=True,
     ),
     "schema": Command("write a JSON Schema of everything installed, for editors", _schema),
     "components": Command("list what is installed, or describe one component", _components),

@@ -20,6 +20,8 @@ def run(arguments: argparse.Namespace) -> None:
         spec = spec_of(run, note=note)
         if arguments.stage == 2 and spec.stage2 is None:
             raise RunError(f"{run.directory}: the spec has no stage 2")
+        if isinstance(arguments.checkpoint, int) and arguments.stage is None:
+            raise RunError("--checkpoint with a step needs --stage: whose step is it?")
         trained = [stage for stage in (1, 2) if f"stage{stage}" in run.finished()]
         stages = trained if arguments.stage is None else [arguments.stage]
         if not stages:
@@ -34,6 +36,8 @@ def run(arguments: argparse.Namespace) -> None:
         experiment = Experiment.of(spec)
         run.track(open_trackers(spec, run.directory))
         for stage in wanted:
-            evaluate_stage(run, experiment, evaluation_of(run, experiment, stage), say)
+            evaluate_stage(
+                run, experiment, evaluation_of(run, experiment, stage, checkpoint=arguments.checkpoint), say
+            )
         if run.report_path.exists():
             report_on(run, say)

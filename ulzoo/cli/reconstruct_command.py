@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
             [read_picture(file, height_width, channels=channels, resize=resize) for file in files]
         )
         folder = empty_folder(arguments.out, run.directory / "reconstructions")
-        evaluation = evaluation_of(run, Experiment.of(spec), 1)
+        evaluation = evaluation_of(run, Experiment.of(spec), 1, checkpoint=arguments.checkpoint)
         sampler = spec.sample.decoder_sampler.build(SamplerIO(), key=None)
         word = "upper bound" if evaluation.is_bound else "proxy"
         print(f"{'file':40s} {'bits':>9s} {'bits/pixel':>11s} {'PSNR':>9s}   (rates: {word})")

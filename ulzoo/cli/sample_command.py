@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
         experiment = Experiment.of(spec)
         classes = experiment.assembly.data.num_classes
         labels = _labels(arguments, classes)
-        evaluation = evaluation_of(run, experiment, 2)
+        evaluation = evaluation_of(run, experiment, 2, checkpoint=arguments.checkpoint)
         folder = empty_folder(arguments.out, run.samples)
         images = evaluation.draw(arguments.count, labels, spec.sample.seed)
         for i, image in enumerate(images):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -48,6 +49,7 @@ class Batches(Iterator[Batch]):
     Attributes:
         step: number of the batch that `next` gives.
         source: where the records come from.
+        threads: that read ahead.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class Batches(Iterator[Batch]):
 
         if batch_size < 1 or seed < 0 or start_step < 0 or threads < 0:
             raise ValueError("batch_size must be positive; seed, start_step and threads must not be negative")
-        self.source = source
+        self.source, self.threads = source, threads
         self.step = start_step
         stream = (
             grain.MapDataset.range(len(source))
@@ -99,6 +101,11 @@ class Batches(Iterator[Batch]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def fingerprint(batch: Batch) -> int:
+    """CRC-32 of everything in a batch: equal contents, equal numbers, whatever order its entries are in."""
+    return zlib.crc32(b"".join(batch[name].tobytes() for name in sorted(batch)))
 
 
 def eval_batches(source: Source, batch_size: int, limit: int | None = None) -> Iterator[Batch]:

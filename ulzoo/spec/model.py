@@ -24,6 +24,23 @@ class Latent(SpecModel):
     """`fixed`: the encoder gives z_clean alone; `learned`: a log-variance too (the paper's ablation D)."""
 
 
+class KeepBest(SpecModel):
+    """The checkpoints that are best by a metric."""
+
+    metric: str = Field(default="validation/loss", pattern=r"^(train|validation)/[a-z0-9_]+$")
+    """`validation/NAME`: of held-out batches, with averaged weights, measured at each checkpoint;
+    `train/NAME`: the mean over the steps before it. Names as in the training records, such as `loss`."""
+
+    mode: Literal["min", "max"] = "min"
+    """Whether the least or the greatest value is the best."""
+
+    count: int = Field(default=1, gt=0)
+    """How many of the best stay."""
+
+    batches: int = Field(default=4, gt=0)
+    """Held-out batches that `validation/…` is measured on."""
+
+
 class Stage(SpecModel):
     """What both training stages have."""
 
@@ -48,6 +65,15 @@ class Stage(SpecModel):
 
     checkpoint_every: Annotated[int | None, Effect.NOTHING] = Field(default=None, gt=0)
     """Steps between checkpoints; null: only at the end of the stage."""
+
+    keep: Annotated[int, Effect.NOTHING] = Field(default=2, gt=0)
+    """How many of the latest checkpoints stay."""
+
+    keep_every: Annotated[int | None, Effect.NOTHING] = Field(default=None, gt=0)
+    """Checkpoints whose step is a multiple of this stay too; null: none for that reason."""
+
+    keep_best: Annotated[KeepBest | None, Effect.NOTHING] = None
+    """Checkpoints that are best by a metric stay too; null: none for that reason."""
 
     nonfinite: Annotated[Literal["stop", "skip"], Effect.PERFORMANCE] = "stop"
     """A loss or gradient that is not finite: `stop` ends the run before anything is saved; `skip` leaves

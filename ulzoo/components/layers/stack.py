@@ -69,5 +69,6 @@ class Stack(eqx.Module):
             return jax.lax.scan(body, x, (arrays, keys))[0]
         # Not scan(unroll=True): that leaves a loop of one trip, which the same passes see too late.
         for i in range(self.depth):
-            x, _ = body(x, jax.tree.map(lambda leaf, i=i: leaf[i], (arrays, keys)))
+            with jax.named_scope(f"layer{i}"):
+                x, _ = body(x, jax.tree.map(lambda leaf, i=i: leaf[i], (arrays, keys)))
         return x

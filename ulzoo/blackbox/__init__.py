@@ -1,0 +1,1 @@
+"""What is written when a step is not finite, and how it is played again: `ulzoo replay`."""
