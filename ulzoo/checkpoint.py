@@ -344,7 +344,7 @@ class Checkpoints:
                 step_prefix="step",
                 step_format_fixed_length=8,
                 cleanup_tmp_directories=True,
-                # Else a folder that cannot be made leaves threads that wait for it, and the process with them.
+                # Else a folder that cannot be made leaves threads, and so the process, waiting for it.
                 async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
             )
             self.directory.mkdir(parents=True, exist_ok=True)

@@ -122,11 +122,8 @@ def check_fit(spec: Spec) -> tuple[Assembly, list[RoleReport]]:
             lambda: check_metrics(spec, assembly),
             lambda: check_guidance(spec),
             lambda: check_batches(spec),
-<<<<<<< HEAD
             lambda: check_layout(spec, assembly),
-=======
             lambda: check_ranking(spec),
->>>>>>> fcc191d (Steps that are not finite leave a black box, replayed down to the module; retention; faults of disks told)
             lambda: check_silence(spec),
         ),
     )
