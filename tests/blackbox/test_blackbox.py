@@ -90,6 +90,7 @@ def test_a_new_process_reproduces_it_and_says_where(stopped, site):
     assert lines[6:] == ["in float32: every value that counts is finite", "reproduced"]
 
 
+@pytest.mark.slow
 def test_without_its_state_the_steps_before_it_are_taken_again(stopped, here, tmp_path, capsys):
     directory = shutil.copytree(stopped[0], tmp_path / "run")
     (path,) = (directory / "blackbox").glob("*/blackbox.json")
@@ -115,6 +116,7 @@ def test_a_run_without_a_black_box_says_so(stopped, here, tmp_path, capsys):
     assert "no black box of such a step; there: none\n" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_too_many_skipped_steps_leave_one_too(here, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(ulzoo.hooks, "LONGEST_SKIP", 3)
     text = TRAPPED.replace("acme.trap.v1}", "acme.trap.v1, threshold: -1.5}").replace(
@@ -128,6 +130,7 @@ def test_too_many_skipped_steps_leave_one_too(here, tmp_path, capsys, monkeypatc
     assert box.origins["bfloat16"]["path"] == "encoder.trap"
 
 
+@pytest.mark.slow
 def test_weights_that_cease_to_be_finite_before_the_loss_does(tmp_path, capsys):
     """A learning rate of 1e38: the update overflows in step 1, whose loss is finite, and step 2 is not."""
     text = SPEC.replace(

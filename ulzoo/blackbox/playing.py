@@ -23,6 +23,7 @@ from ulzoo.programs.program import Program
 from ulzoo.programs.state import TrainState
 from ulzoo.restoring import checkpoint_manifest, stage_key
 from ulzoo.run import Run
+from ulzoo.spec import Precision, Spec
 from ulzoo.train import train
 
 
@@ -90,14 +91,16 @@ class Stage:
         state, metrics = self.program.step(state, _on_mesh(batch, self.program))
         return state, {name: float(value) for name, value in jax.device_get(metrics).items()}
 
-    def explain(self, state: TrainState, batch: Batch, precision: str) -> Origin | None:
-        """Where the first value came from that makes the step not finite, None if it is finite.
+    def origins(self, state: TrainState, batch: Batch) -> dict[str, Origin | None]:
+        """By number format, the run's and float32: where the first value came from that is not finite."""
+        spec = self.experiment.spec
+        formats = {label(spec): spec.formats, "float32": Precision()}
+        return {name: self._explain(state, batch, each) for name, each in formats.items()}
 
-        Args:
-            precision: in which networks compute; not always that of the run.
-        """
+    def _explain(self, state: TrainState, batch: Batch, precision: Precision) -> Origin | None:
+        """None if the step is finite."""
         # What a device would multiply in fewer bits than float32 has is multiplied in float32.
-        exactly = jax.default_matmul_precision("highest") if precision == "float32" else nullcontext()
+        exactly = jax.default_matmul_precision("highest") if precision == Precision() else nullcontext()
         program = _named_program(self.experiment, self.number, self.autoencoder, precision)
         placed = jax.tree.unflatten(jax.tree.structure(program.abstract_state), jax.tree.leaves(state))
         given = _on_mesh(batch, program)
@@ -111,6 +114,14 @@ class Stage:
             # The loss alone first: without gradient and update there is much less to compile.
             forward = first_nonfinite(results, placed, given, result=lambda name: name == "loss")
             return forward or first_nonfinite(results, placed, given)
+
+
+def label(spec: Spec) -> str:
+    """The number formats of a spec in a word or three."""
+    formats = spec.formats
+    if formats == Precision(compute=formats.compute):
+        return formats.compute
+    return f"{formats.compute} (parameters {formats.params}, reduction {formats.reduction})"
 
 
 def is_bad(metrics: Mapping[str, float], state: TrainState) -> bool:
@@ -137,7 +148,7 @@ def _on_mesh(batch: Batch, program: Program) -> dict[str, jax.Array]:
 
 
 def _named_program(
-    experiment: Experiment, stage: int, autoencoder: Autoencoder | None, precision: str
+    experiment: Experiment, stage: int, autoencoder: Autoencoder | None, precision: Precision
 ) -> Program:
     """The stage's program, every module of it computing under its own name."""
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ulzoo.blackbox.box import BlackBox
-from ulzoo.blackbox.playing import Stage
+from ulzoo.blackbox.playing import Stage, label
 from ulzoo.checkpoint import Checkpoints
 from ulzoo.data.pipeline import fingerprint
 from ulzoo.errors import NonFiniteError
@@ -35,7 +35,7 @@ def record_failure(stage: Stage, error: NonFiniteError, say: Say) -> BlackBox:
         noticed=error.step,
         metrics=error.metrics,
         policy=experiment.settings(stage.number).nonfinite,
-        precision=experiment.spec.precision,
+        precision=label(experiment.spec),
         spec_hash=spec_hash(experiment.spec),
         device=f"{jax.device_count()} × {jax.devices()[0].device_kind} ({jax.default_backend()})",
         key={
@@ -72,8 +72,6 @@ def _play_again(stage: Stage, box: BlackBox) -> BlackBox:
     with Checkpoints(box.states(run)) as checkpoints:
         checkpoints.save(step - 1, state, {**manifest, "step": step - 1})
     box = box.write(run, state=True)
-    origins: dict[str, Any] = {}
-    for precision in dict.fromkeys((box.precision, "float32")):
-        origin = stage.explain(state, batch, precision)
-        origins[precision] = None if origin is None else origin.as_dict()
+    found = stage.origins(state, batch)
+    origins = {name: None if origin is None else origin.as_dict() for name, origin in found.items()}
     return box.write(run, origins=origins, fault="")

@@ -78,8 +78,7 @@ def replay(run: Run, experiment: Experiment, stage: int | None = None, step: int
     batch = played.batch(box.step)
     known = (tuple(batch["index"].tolist()), fingerprint(batch)) == (box.records, box.content)
     state, source = _state_before(played, box)
-    precisions: tuple[str, ...] = (experiment.spec.precision, "float32")
-    origins = {precision: played.explain(state, batch, precision) for precision in dict.fromkeys(precisions)}
+    origins = played.origins(state, batch)
     # Last: a step donates its state.
     after, metrics = played.play(state, batch)
     return Replay(box, source, metrics, is_bad(metrics, after), known if box.records else None, origins)
