@@ -60,7 +60,7 @@ def motion(frames: int, room: int, speed: tuple[float, float], rng: np.random.Ge
 
 
 def drawn(digit: np.ndarray, places: np.ndarray, size: int) -> np.ndarray:
-    """A digit (d, d) at places (frames, 2), bilinear between pixels; float32 (frames, size, size) on black."""
+    """A digit (d, d) at places (frames, 2), bilinear between pixels; float32 (frames, size, size)."""
     positions = np.arange(size)[None, :, None] - np.arange(digit.shape[0])[None, None, :]
     down, across = (
         np.maximum(0.0, 1.0 - np.abs(positions - places[:, axis, None, None])).astype(np.float32)

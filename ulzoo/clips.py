@@ -1,0 +1,176 @@
+"""Clips in and out of files: uint8 (t, h, w, c), channels last, 1 or 3 channels.
+
+GIF and WebP go through Pillow; MP4 and other containers through PyAV, the extra `video`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageSequence
+
+from ulzoo.errors import DataError, RunError
+from ulzoo.images import Pixels, grid
+
+Format = Literal["webp", "gif", "mp4"]
+FORMATS: tuple[Format, ...] = ("webp", "gif", "mp4")
+
+FRAMES_PER_SECOND = 8
+"""Of clips whose data does not say: slow enough to see each frame."""
+
+_NEEDS_AV = "pip install 'ulzoo[video]'"
+_STILL_IMAGES = (".gif", ".webp")
+
+
+def write_clip(
+    path: str | Path, clip: Pixels, *, fps: float = FRAMES_PER_SECOND, enlarge: int = 1
+) -> None:
+    """Writes a clip in the format that the path's suffix names; GIF and WebP repeat for ever.
+
+    WebP is lossless; GIF has 256 colours; both show equal frames in a row as one that lasts longer. MP4 is
+    H.264 in 4:2:0, padded by its last row and column to even sides.
+
+    Args:
+        enlarge: how many pixels of the file, across and down, show one of the array.
+
+    Raises:
+        ValueError: not a uint8 clip of 1 or 3 channels, or a suffix that is none of these.
+        RunError: MP4 without PyAV.
+        OSError: the file cannot be written.
+    """
+    path = Path(path)
+    clip = np.asarray(clip)
+    if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[3] not in (1, 3) or 0 in clip.shape:
+        raise ValueError(f"expected uint8 (t, h, w, 1 or 3), got {clip.dtype} {clip.shape}")
+    clip = clip.repeat(enlarge, axis=1).repeat(enlarge, axis=2)
+    match path.suffix.lower():
+        case ".webp" | ".gif":
+            frames = [Image.fromarray(frame[..., 0] if frame.shape[2] == 1 else frame) for frame in clip]
+            options = {"lossless": True} if path.suffix.lower() == ".webp" else {}
+            frames[0].save(
+                path, save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0, **options
+            )
+        case ".mp4":
+            _write_mp4(path, clip, fps)
+        case _:
+            raise ValueError(f"{path}: clips are written as {', '.join(FORMATS)}")
+
+
+def _write_mp4(path: Path, clip: Pixels, fps: float) -> None:
+    av = _av("writing MP4")
+    from fractions import Fraction
+
+    height, width = clip.shape[1:3]
+    clip = np.pad(clip, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    clip = clip if clip.shape[3] == 3 else clip.repeat(3, axis=3)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
+        stream.width, stream.height, stream.pix_fmt = clip.shape[2], clip.shape[1], "yuv420p"
+        stream.options = {"crf": "12"}
+        for frame in clip:
+            for packet in stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+
+
+class Shown(NamedTuple):
+    """A frame, and when it is seen: from `start` up to `end`, in seconds."""
+
+    picture: Image.Image
+    start: float
+    end: float
+
+
+def read_frames(path: str | Path) -> Iterator[Shown]:
+    """The frames of a file as stored, in order of time, upright, RGB.
+
+    Raises:
+        DataError: the file is missing, no clip, or damaged: frames before the damage have been given.
+        RunError: a container other than GIF and WebP without PyAV.
+    """
+    path = Path(path)
+    return _read_still(path) if path.suffix.lower() in _STILL_IMAGES else _read_container(path)
+
+
+def at_rate(frames: Iterable[Shown], fps: float) -> Iterator[Image.Image]:
+    """What is seen every 1/`fps` seconds from the first frame on: clips of varying frame rate made even."""
+    number, first = 0, None
+    for frame in frames:
+        first = frame.start if first is None else first
+        # A thousandth of a frame: sums of rounded times must not lose one.
+        while first + (number + 1e-3) / fps < frame.end:
+            yield frame.picture
+            number += 1
+
+
+def _read_still(path: Path) -> Iterator[Shown]:
+    try:
+        with Image.open(path) as picture:
+            start = 0.0
+            for frame in ImageSequence.Iterator(picture):
+                upright = frame.convert("RGB")
+                # Known once the frame is decoded. Files without durations are shown ten frames a second.
+                end = start + (frame.info.get("duration") or 100) / 1000
+                yield Shown(upright, start, end)
+                start = end
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: cannot be read as a clip: {error}") from error
+
+
+def _read_container(path: Path) -> Iterator[Shown]:
+    av = _av(f"reading {path.name}")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise DataError(f"{path}: holds no video")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            usual = 1 / float(stream.average_rate or 25)
+            before: Shown | None = None
+            for frame in container.decode(stream):
+                picture = frame.to_image()
+                # The rows as stored; players turn them by so many degrees counter-clockwise.
+                turned = getattr(frame, "rotation", 0) or 0
+                picture = picture.rotate(turned, expand=True) if turned % 360 else picture
+                start = frame.time if frame.time is not None else (before.end if before else 0.0)
+                if before is not None:
+                    yield before._replace(end=start)
+                before = Shown(picture, start, start + usual)
+            if before is not None:
+                yield before
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as a clip: {error}") from error
+
+
+def _av(what: str) -> Any:
+    try:
+        import av
+    except ImportError as error:
+        raise RunError(f"{what} needs PyAV, not installed here\n    {_NEEDS_AV}") from error
+    return av
+
+
+def animated_grid(clips: Sequence[Pixels] | Pixels, columns: int, *, gap: int = 2) -> Pixels:
+    """Clips of one shape beside each other, as one clip (t, h, w, c) whose frames are grids.
+
+    Raises:
+        ValueError: as for `ulzoo.images.grid`.
+    """
+    return np.stack([grid([clip[t] for clip in clips], columns, gap=gap) for t in range(len(clips[0]))])
+
+
+def marked(clip: Pixels, given: np.ndarray) -> Pixels:
+    """The clip with a border of one pixel, bright around the frames that were given, dark around the others.
+
+    Args:
+        given: bool (t,).
+    """
+    framed = np.pad(clip, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    bright = framed[given]
+    bright[:, [0, -1]], bright[:, :, [0, -1]] = 255, 255
+    framed[given] = bright
+    return framed
