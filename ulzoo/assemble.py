@@ -127,7 +127,7 @@ def _assemble(
         "decoder": (decoder, DecoderIO(io.shape, latent_shape, log_snr)),
     }
     if base_model is not None:
-        ios["base_model"] = (base_model, BaseIO(latent_shape, log_snr, io.num_classes))
+        ios["base_model"] = (base_model, BaseIO(latent_shape, log_snr, io.num_classes, io.shape))
     makers = {name: _maker(role, role_io, name) for name, (role, role_io) in ios.items()}
     for name in ("prior", "base_model"):
         if name in makers:

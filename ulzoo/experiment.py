@@ -145,8 +145,18 @@ def check_metrics(spec: Spec, assembly: Assembly) -> None:
             problems.append(
                 problem_at(spec, path, f"{config.type} measures samples, but the spec has no stage 2")
             )
+        if getattr(config, "predicts", False) and not conditioned_on_frames(spec):
+            text = f"{config.type} predicts frames, but no conditioner of the base model is given any"
+            fix = ["add {type: ulzoo.given_frames.v1} to base_model.conditioners"]
+            problems.append(problem_at(spec, path, text, fix))
     if problems:
         raise SpecError(problems)
+
+
+def conditioned_on_frames(spec: Spec) -> bool:
+    """Whether the base model is declared to go on from given frames."""
+    conditioners = getattr(spec.base_model, "conditioners", None) or ()
+    return any(getattr(each, "gives_frames", False) for each in conditioners)
 
 
 def check_guidance(spec: Spec) -> None:

@@ -66,7 +66,7 @@ def _checks(assembly: Assembly) -> dict[str, Callable[[], RoleReport]]:
     io, latent = assembly.data, assembly.latent_shape
     x, z = jax.ShapeDtypeStruct(io.shape, jnp.float32), jax.ShapeDtypeStruct(latent, jnp.float32)
     t = jax.ShapeDtypeStruct((), jnp.float32)
-    raw = {} if io.num_classes is None else {"label": jax.ShapeDtypeStruct((), jnp.int32)}
+    raw = {"x": x} | ({} if io.num_classes is None else {"label": jax.ShapeDtypeStruct((), jnp.int32)})
 
     def encoder() -> RoleReport:
         module = assembly.abstract("encoder")

@@ -27,7 +27,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 Shape = tuple[int, ...]
 Scalar = Float[Array, ""]
 RawConditions = Mapping[str, Array]
-"""Conditions of one example as the data gives them, such as {"label": int32 scalar}."""
+"""Conditions of one example as the data gives them, such as {"label": int32 scalar}. In training `x` is the
+example itself, (c, *space) in [−1, 1]: what of it is a condition, a conditioner says."""
 
 
 # ---- what a component is built for ------------------------------------------------------------
@@ -90,11 +91,16 @@ class BaseIO:
     latent_shape: Shape
     log_snr: float
     num_classes: int | None = None
+    data_shape: Shape | None = None
 
 
 @dataclass(frozen=True)
 class ConditionerIO:
+    """The shapes are for conditions that have a place in data and latent, such as frames."""
+
     num_classes: int | None = None
+    data_shape: Shape | None = None
+    latent_shape: Shape | None = None
 
 
 @dataclass(frozen=True)
@@ -261,6 +267,23 @@ class AbstractConditioner(eqx.Module):
     @abc.abstractmethod
     def null(self) -> Float[Array, "d"]:
         """The vector that stands for "no condition"."""
+
+
+class AbstractGridConditioner(eqx.Module):
+    """Turns raw conditions of one example into channels at every position of the latent; registered as a
+    conditioner, beside those that give a vector."""
+
+    width: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def __call__(
+        self, raw: RawConditions, *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "d *latent"]:
+        """`width` channels on the latent's grid. `key`: random choice and dropping if given."""
+
+    @abc.abstractmethod
+    def null(self) -> Float[Array, "d *latent"]:
+        """What stands for "no condition"."""
 
 
 class AbstractPrior(eqx.Module):

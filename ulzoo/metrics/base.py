@@ -167,6 +167,16 @@ class Evaluation(Protocol):
         """What is kept of streams of images that need not fit into memory (`ulzoo.metrics.collecting`); one
         pass over each stream, and none over what was asked for before."""
 
+    def predictions(
+        self, split: Split, limit: int | None, given: int, seed: int
+    ) -> tuple[Images, Images, Mapping[str, Any]]:
+        """Clips, what a base model that takes given frames makes of the first `given` frames of each (whole
+        clips, the given frames included), and the protocol.
+
+        Raises:
+            RunError: the base model takes no frames.
+        """
+
 
 Metric = Callable[[Evaluation], list[Record]]
 """What a metric's `build` gives."""

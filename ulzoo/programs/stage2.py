@@ -75,11 +75,10 @@ def stage2(
     ) -> tuple[Array, Metrics]:
         base, frozen = modules
         images, raw, t, latent_keys, keys = examples
-        z_clean = jax.vmap(lambda x, k: frozen.sample_clean(x, k, k, inference=True)[0])(
-            to_model(images), latent_keys
-        )
+        x = to_model(images)
+        z_clean = jax.vmap(lambda x, k: frozen.sample_clean(x, k, k, inference=True)[0])(x, latent_keys)
         terms = jax.vmap(lambda z, raw, t, k: base.loss(z, raw, t, key=k, inference=inference))(
-            jax.lax.stop_gradient(z_clean), raw, t, keys
+            jax.lax.stop_gradient(z_clean), {**raw, "x": x}, t, keys
         )
         return terms.loss.mean() * scale, {"squared_error": terms.squared_error.mean() * scale}
 

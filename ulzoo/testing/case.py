@@ -30,7 +30,7 @@ class Subject:
     """What the checks of arrays must know of a kind that builds a module.
 
     Attributes:
-        contract: the class that its modules derive from.
+        contract: the class that its modules derive from, or several of which they derive from one.
         io: what the module is built for.
         inputs: (configuration, io) → shapes of one example's arguments.
         run: (module, arguments, key, training) → every output that the contract names; with `training` only
@@ -43,7 +43,7 @@ class Subject:
         bounds: (low, high) of what arguments are drawn from, by position; normal where absent.
     """
 
-    contract: type
+    contract: type | tuple[type, ...]
     io: Any
     inputs: Callable[[Component, Any], tuple[Shapes, ...]]
     run: Callable[[Any, tuple[Tree, ...], Any, bool], Tree]

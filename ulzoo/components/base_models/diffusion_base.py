@@ -19,6 +19,7 @@ from ulzoo.interfaces import (
     AbstractBase,
     AbstractConditioner,
     AbstractDenoiser,
+    AbstractGridConditioner,
     AbstractSchedule,
     AbstractWeighting,
     BaseIO,
@@ -37,7 +38,7 @@ from ulzoo.spec import Component, ComponentOf, Effect, default_component
 
 class DiffusionBase(AbstractBase):
     network: AbstractDenoiser
-    conditioners: tuple[AbstractConditioner, ...]
+    conditioners: tuple[AbstractConditioner | AbstractGridConditioner, ...]
     schedule: AbstractSchedule
     weighting: AbstractWeighting
     prediction: PredictionKind = eqx.field(static=True)
@@ -69,18 +70,14 @@ class DiffusionBase(AbstractBase):
         return denoise(network, self.prediction, z_t, log_snr, self.condition(raw, None))
 
     def condition(self, raw: RawConditions | None, key: PRNGKeyArray | None) -> Condition:
-        """The conditioners' vectors, one after the other; with a key, each is dropped on its own."""
-        if not self.conditioners:
-            return Condition()
-        if raw is None:
-            return Condition(
-                vector=jnp.concatenate([conditioner.null() for conditioner in self.conditioners])
-            )
-        keys = (
-            [None] * len(self.conditioners) if key is None else jax.random.split(key, len(self.conditioners))
-        )
-        vectors = [conditioner(raw, key=k) for conditioner, k in zip(self.conditioners, keys, strict=True)]
-        return Condition(vector=jnp.concatenate(vectors))
+        """The conditioners' vectors and grids, side by side; with a key, each is dropped on its own."""
+        count = len(self.conditioners)
+        keys = [None] * count if key is None else jax.random.split(key, max(count, 1))[:count]
+        vectors, grids = [], []
+        for conditioner, k in zip(self.conditioners, keys, strict=True):
+            of_its_kind = grids if isinstance(conditioner, AbstractGridConditioner) else vectors
+            of_its_kind.append(conditioner.null() if raw is None else conditioner(raw, key=k))
+        return Condition(*(jnp.concatenate(parts) if parts else None for parts in (vectors, grids)))
 
 
 class DiffusionBaseConfig(Component):
@@ -112,8 +109,13 @@ class DiffusionBaseConfig(Component):
         for i, config in enumerate(self.conditioners):
             with inside(f"conditioners.{i}"):
                 k = jax.random.fold_in(k_conditioners, i)
-                conditioners.append(config.build(ConditionerIO(io.num_classes), key=k))
-        condition = ConditionIO(vector=sum(conditioner.width for conditioner in conditioners))
+                told = ConditionerIO(io.num_classes, io.data_shape, io.latent_shape)
+                conditioners.append(config.build(told, key=k))
+        grids = sum(c.width for c in conditioners if isinstance(c, AbstractGridConditioner))
+        condition = ConditionIO(
+            vector=sum(c.width for c in conditioners if not isinstance(c, AbstractGridConditioner)),
+            spatial=(grids, *io.latent_shape[1:]) if grids else None,
+        )
         with inside("network"):
             network = self.network.build(NetworkIO(io.latent_shape, condition), key=k_network)
         with inside("schedule"):

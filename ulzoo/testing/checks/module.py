@@ -14,8 +14,10 @@ from ulzoo.testing.trees import array_shapes, first_bad, named, near, pairs, pro
 def contract(case: ModuleCase) -> None:
     """`build` gives a module of the kind's contract, whose arrays are JAX arrays."""
     module = case.built[0]
-    wanted = case.subject.contract.__name__
-    require(isinstance(module, case.subject.contract), f"an ulzoo.interfaces.{wanted}", type(module).__name__)
+    contracts = case.subject.contract
+    contracts = contracts if isinstance(contracts, tuple) else (contracts,)
+    wanted = " or ".join(contract.__name__ for contract in contracts)
+    require(isinstance(module, contracts), f"an ulzoo.interfaces.{wanted}", type(module).__name__)
     for name, leaf in case.leaves():
         foreign = isinstance(leaf, np.ndarray | np.generic)
         got = f"{name} of NumPy's {type(leaf).__name__}"

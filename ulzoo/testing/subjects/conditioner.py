@@ -7,28 +7,33 @@ from typing import Any
 import jax.numpy as jnp
 
 from ulzoo.errors import InterfaceError
-from ulzoo.interfaces import AbstractConditioner, ConditionerIO
+from ulzoo.interfaces import AbstractConditioner, AbstractGridConditioner, ConditionerIO
 from ulzoo.testing.case import ModuleCase, Subject
 from ulzoo.testing.mismatch import require
-from ulzoo.testing.subjects.shapes import CLASSES, LABEL, array
+from ulzoo.testing.subjects.shapes import CLASSES, DATA_CLIP, LABEL, LATENT_CLIP, array
 
 
 def _run(module: Any, inputs: Any, key: Any, training: bool) -> Any:
     (raw,) = inputs
-    return {"vector": module(raw, key=key if training else None), "null": module.null()}
+    return {"condition": module(raw, key=key if training else None), "null": module.null()}
 
 
 def _promised(config: Any, io: ConditionerIO, output: Any) -> Any:
-    shape, dtype = output["vector"].shape, output["vector"].dtype
-    require(len(shape) == 1 and jnp.issubdtype(dtype, jnp.floating), "a vector of floats", f"{dtype} {shape}")
+    shape, dtype = output["condition"].shape, output["condition"].dtype
+    right = len(shape) == 1 or shape[1:] == LATENT_CLIP[1:]
+    got = f"{dtype} {shape}"
+    require(right and jnp.issubdtype(dtype, jnp.floating), "floats: a vector, or the latent's grid", got)
     # Base models cast it: any dtype will do, if both have it.
-    return {name: array(*shape, dtype=dtype) for name in ("vector", "null")}
+    return {name: array(*shape, dtype=dtype) for name in ("condition", "null")}
 
 
 SUBJECT = Subject(
-    contract=AbstractConditioner,
-    io=ConditionerIO(CLASSES),
-    inputs=lambda config, io: ({} if io.num_classes is None else {"label": LABEL},),
+    contract=(AbstractConditioner, AbstractGridConditioner),
+    # A clip: what has its place in an image has one in a clip, too, but not the other way round.
+    io=ConditionerIO(CLASSES, DATA_CLIP, LATENT_CLIP),
+    inputs=lambda config, io: (
+        {"x": array(*DATA_CLIP)} | ({} if io.num_classes is None else {"label": LABEL}),
+    ),
     run=_run,
     promised=_promised,
     bounds={0: (0, CLASSES)},
@@ -36,14 +41,17 @@ SUBJECT = Subject(
 
 
 def width(case: ModuleCase) -> None:
-    """Its vectors are as wide as `width` says: networks are built for that."""
-    (got,) = case.single(case.parts[0], case.inputs(1), None)["vector"].shape
-    require(case.module.width == got, f"width to be that of its vector, {got}", case.module.width)
+    """Its vectors or grids are as wide as `width` says: networks are built for that."""
+    got, *grid = case.single(case.parts[0], case.inputs(1), None)["condition"].shape
+    require(case.module.width == got, f"width to be that of its output, {got}", case.module.width)
+    is_grid = isinstance(case.module, AbstractGridConditioner)
+    wanted = "a grid exactly from an AbstractGridConditioner"
+    require(bool(grid) == is_grid, wanted, f"{type(case.module).__name__} gives shape {(got, *grid)}")
 
 
 def unlabelled(case: ModuleCase) -> None:
     """For data without labels it can be built, or refuses with an InterfaceError."""
     try:
-        case.abstract_build(ConditionerIO(None))
+        case.abstract_build(ConditionerIO(None, DATA_CLIP, LATENT_CLIP))
     except InterfaceError:
         return

@@ -51,5 +51,12 @@ class RandomEvaluation(FromArrays):
         images = self._draw(np.random.default_rng([4, seed]), count)
         return images, np.arange(count, dtype=np.int32) % CLASSES, {"sampler": "none", "steps": 1}
 
+    def predictions(
+        self, split: str, limit: int | None, given: int, seed: int
+    ) -> tuple[Images, Images, Mapping[str, Any]]:
+        clips, _ = self.images(split, limit)
+        frames = self._draw(np.random.default_rng([5, seed]), len(clips))
+        return clips, frames, {"sampler": "none", "steps": 1}
+
     def _draw(self, rng: np.random.Generator, count: int) -> Images:
         return rng.integers(0, 256, (count, *self._image), dtype=np.uint8)

@@ -6,6 +6,7 @@ import re
 from functools import cached_property
 from typing import Any
 
+from ulzoo.errors import InterfaceError
 from ulzoo.interfaces import DataIO
 from ulzoo.metrics.base import Record
 from ulzoo.registry import Registry
@@ -15,6 +16,7 @@ from ulzoo.testing.mismatch import require
 from ulzoo.testing.subjects.evaluation import CLASSES, RandomEvaluation
 
 SHAPE = (1, 8, 8)
+CLIP = (1, 12, 8, 8)
 
 
 class MetricCase(Case):
@@ -22,7 +24,7 @@ class MetricCase(Case):
 
     def __init__(self, config: Component, registry: Registry, io: DataIO | None) -> None:
         super().__init__("metric", config, registry)
-        self.io = DataIO(SHAPE, CLASSES) if io is None else io
+        self.io = _suited(config) if io is None else io
 
     @property
     def stage(self) -> int:
@@ -34,6 +36,16 @@ class MetricCase(Case):
     @cached_property
     def measured(self) -> Any:
         return self.measure()
+
+
+def _suited(config: Component) -> DataIO:
+    """Images, or clips for a metric that refuses images."""
+    images = DataIO(SHAPE, CLASSES)
+    try:
+        config.build(images, key=None)
+    except InterfaceError:
+        return DataIO(CLIP, CLASSES)
+    return images
 
 
 def stage(case: MetricCase) -> None:

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 
 DATA = (3, 16, 16)
 LATENT = (4, 4, 4)
+DATA_CLIP = (3, 8, 16, 16)
+LATENT_CLIP = (4, 2, 4, 4)
 LOG_SNR = 5.0
 CLASSES = 10
 
