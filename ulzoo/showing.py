@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ulzoo.atomic import write_atomic
+from ulzoo.clips import animated_grid, write_clip
 from ulzoo.errors import RunError
 from ulzoo.evaluation import TrainedEvaluation
 from ulzoo.examples import example_records
@@ -40,8 +41,12 @@ def show_examples(run: Run, evaluation: TrainedEvaluation) -> list[Record]:
     run.examples.mkdir(exist_ok=True)
     pairs = list(zip(examples.originals, examples.reconstructions, strict=True))
     for i, (original, result) in enumerate(pairs):
-        write_png(run.examples / f"{i:03d}-original.png", original)
-        write_png(run.examples / f"{i:03d}-reconstruction.png", result)
+        for name, pixels in (("original", original), ("reconstruction", result)):
+            path = run.examples / f"{i:03d}-{name}"
+            if pixels.ndim == 4:
+                write_clip(path.with_suffix(".webp"), pixels)
+            else:
+                write_png(path.with_suffix(".png"), pixels)
     sheet = grid([side_by_side(*pair) for pair in pairs], columns=4)
     run.show([Picture(evaluation.step, "stage1", f"stage1/{examples.split}/examples", sheet)])
     return example_records(examples, evaluation.protocol, is_bound=evaluation.is_bound)
@@ -55,6 +60,8 @@ def draw_grid(run: Run, spec: Spec, evaluation: TrainedEvaluation, say: Say) -> 
     sheet = grid(images, columns, gap=GAP)
     larger = enlargement(images)
     write_png(path, sheet, enlarge=larger)
+    if images.ndim == 5:
+        write_clip(path.with_suffix(".webp"), animated_grid(images, columns, gap=GAP), enlarge=larger)
     headings = None if labels is None or not by_class else labels[:columns].tolist()
     facts = {
         "images": len(images),

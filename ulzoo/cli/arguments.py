@@ -41,6 +41,12 @@ def _checkpoint(text: str) -> int | str:
     return text if text in ("latest", "best") else natural(text)
 
 
+def add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", choices=("webp", "gif", "mp4"), default="webp", help="of clips; mp4 needs the extra video"
+    )
+
+
 def positive(text: str) -> int:
     value = natural(text)
     if value < 1:
@@ -55,6 +61,13 @@ def natural(text: str) -> int:
         raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
     if value < 0:
         raise argparse.ArgumentTypeError(f"must not be negative, got {text}")
+    return value
+
+
+def rate(text: str) -> float:
+    value = scale(text)
+    if not value:
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
     return value
 
 

@@ -6,7 +6,17 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ulzoo.cli.arguments import add_checkpoint, add_out, add_run, add_set, natural, positive, scale
+from ulzoo.cli.arguments import (
+    add_checkpoint,
+    add_format,
+    add_out,
+    add_run,
+    add_set,
+    natural,
+    positive,
+    rate,
+    scale,
+)
 
 
 @dataclass(frozen=True)
@@ -58,15 +68,41 @@ def _sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--decoder-steps", type=positive, metavar="N", help="steps of the decoder's sampler")
     parser.add_argument("--guidance", type=scale, metavar="W", help="scale of classifier-free guidance")
     add_checkpoint(parser)
+    add_format(parser)
     parser.add_argument("--out", metavar="DIR", help="by default a new folder under RUN/samples")
 
 
 def _reconstruct(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
-    parser.add_argument("files", nargs="+", metavar="FILE", help="JPEG, PNG or WebP images")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="JPEG, PNG or WebP images; clips for video")
     parser.add_argument("--seed", type=natural, default=0, metavar="S", help="of the noise (0)")
     add_checkpoint(parser)
+    parser.add_argument("--fps", type=rate, metavar="N", help="of clips; by default every frame as stored")
+    add_format(parser)
     parser.add_argument("--out", metavar="DIR", help="by default a new folder under RUN/reconstructions")
+
+
+def _predict(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument("files", nargs="+", metavar="CLIP", help="GIF or WebP; others with the extra video")
+    parser.add_argument("--given", type=positive, default=5, metavar="N", help="frames that are given (5)")
+    parser.add_argument("--fps", type=rate, metavar="N", help="by default every frame as stored")
+    _completion(parser)
+
+
+def _interpolate(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument("first", metavar="A", help="image of the first frame")
+    parser.add_argument("last", metavar="B", help="image of the last frame")
+    _completion(parser)
+
+
+def _completion(parser: argparse.ArgumentParser) -> None:
+    add_checkpoint(parser)
+    parser.add_argument("--label", type=int, metavar="K", help="class, for base models that are told it")
+    parser.add_argument("--seed", type=natural, default=0, metavar="S", help="of the noise (0)")
+    add_format(parser)
+    parser.add_argument("--out", metavar="DIR", help="by default a new folder under RUN/predictions")
 
 
 def _report(parser: argparse.ArgumentParser) -> None:
@@ -168,6 +204,8 @@ COMMANDS = {
     "evaluate": Command("measure a run's metrics", _evaluate, compiles=True),
     "sample": Command("draw samples from a run", _sample, compiles=True),
     "reconstruct": Command("put image files through a run's latent", _reconstruct, compiles=True),
+    "predict": Command("go on from the first frames of clips", _predict, compiles=True),
+    "interpolate": Command("make the frames between two images", _interpolate, compiles=True),
     "report": Command("write a page on a run, or on several beside each other", _report),
     "check": Command("check specs down to shapes; print parameters, FLOPs and warnings", _check),
     "show": Command("print a spec with every default, and where each value comes from", _show),

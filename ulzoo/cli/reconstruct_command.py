@@ -22,9 +22,11 @@ def run(arguments: argparse.Namespace) -> None:
         import jax
         import numpy as np
 
+        from ulzoo.cli.clip_files import read_clip, write_result
+        from ulzoo.clips import animated_grid
         from ulzoo.data.decode import Filter, read_picture
         from ulzoo.experiment import Experiment
-        from ulzoo.images import side_by_side, write_png
+        from ulzoo.images import side_by_side
         from ulzoo.interfaces import SamplerIO
         from ulzoo.metrics.psnr import mean_squared_errors, psnr
         from ulzoo.programs.measure import keys_for, rates, reconstruct
@@ -33,20 +35,22 @@ def run(arguments: argparse.Namespace) -> None:
 
         spec = spec_of(run, note=note)
         shape = cast(Dataset, spec.data).io().shape
-        if len(shape) != 3 or shape[0] not in (1, 3):
+        if len(shape) not in (3, 4) or shape[0] not in (1, 3):
             raise RunError(
-                f"{run.directory}: this run's data has the shape {shape}; only images, (1 or 3 channels,"
-                " height, width), are reconstructed from files"
+                f"{run.directory}: this run's data has the shape {shape}; only images and clips of 1 or 3"
+                " channels are reconstructed from files"
             )
-        channels, *size = shape
         files = [Path(name) for name in arguments.files]
         # All are read before the model is: a bad file name should not cost a minute.
         # The filter of the data, where it has one: the model is shown what training showed it.
         resize: Filter = getattr(spec.data, "resize", "bicubic")
-        height_width = (size[0], size[1])
-        originals = np.stack(
-            [read_picture(file, height_width, channels=channels, resize=resize) for file in files]
-        )
+
+        def read(file: Path) -> np.ndarray:
+            if len(shape) == 4:
+                return read_clip(file, shape, fps=arguments.fps, resize=resize, least=shape[1])[0]
+            return read_picture(file, (shape[1], shape[2]), channels=shape[0], resize=resize)
+
+        originals = np.stack([read(file) for file in files])
         folder = empty_folder(arguments.out, run.directory / "reconstructions")
         evaluation = evaluation_of(run, Experiment.of(spec), 1, checkpoint=arguments.checkpoint)
         sampler = spec.sample.decoder_sampler.build(SamplerIO(), key=None)
@@ -59,8 +63,10 @@ def run(arguments: argparse.Namespace) -> None:
             bits = float(np.asarray(jax.device_get(nats)).mean()) / math.log(2.0)
             result = np.asarray(reconstruct(evaluation.autoencoder, image, keys, sampler))
             value = float(psnr(mean_squared_errors(image, result))[0])
-            path = folder / f"{i:04d}-{file.stem}.png"
-            write_png(path, side_by_side(image[0], result[0]), enlarge=enlargement(result))
+            pair = (image[0], result[0])
+            beside = side_by_side(*pair) if len(shape) == 3 else animated_grid(pair, 2)
+            stem = f"{i:04d}-{file.stem}"
+            path = write_result(folder, stem, beside, enlarge=enlargement(result), form=arguments.format)
             print(
                 f"{file.name[:40]:40s} {bits:9.1f} {bits / evaluation.pixels:11.4f} {value:6.2f} dB   {path}"
             )

@@ -24,6 +24,8 @@ def run(arguments: argparse.Namespace) -> None:
             raise RunError(f"{run.directory}: the spec has no stage 2 to sample from")
         import numpy as np
 
+        from ulzoo.cli.clip_files import write_result
+        from ulzoo.clips import animated_grid, write_clip
         from ulzoo.experiment import Experiment
         from ulzoo.images import grid, write_png
         from ulzoo.showing import enlargement
@@ -37,11 +39,14 @@ def run(arguments: argparse.Namespace) -> None:
         images = evaluation.draw(arguments.count, labels, spec.sample.seed)
         for i, image in enumerate(images):
             label = "" if labels is None else f"-class{labels[i]}"
-            write_png(folder / f"{i:05d}{label}.png", image)
+            write_result(folder, f"{i:05d}{label}", image, enlarge=1, form=arguments.format)
         columns = max(1, round(np.sqrt(len(images))))
         if classes is not None and classes <= 20 and arguments.label is None:
             columns = classes
         write_png(folder / "grid.png", grid(images, columns), enlarge=enlargement(images))
+        if images.ndim == 5:
+            sheet = animated_grid(images, columns)
+            write_clip(folder / f"grid.{arguments.format}", sheet, enlarge=enlargement(images))
         protocol = {**evaluation.protocol, **evaluation.sampling_protocol(), "seed": spec.sample.seed}
         (folder / "protocol.json").write_text(json.dumps(protocol, indent=2) + "\n", encoding="utf-8")
         print(f"{len(images)} samples and grid.png: {folder}")

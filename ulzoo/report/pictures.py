@@ -18,6 +18,8 @@ from ulzoo.report.reading import RunData
 _SMALL = 256
 """Edge in pixels up to which a picture is embedded exactly; above, twelve pairs would weigh tens of MB."""
 _THUMBNAIL = 160
+_HEAVIEST_CLIP = 4 << 20
+"""Bytes."""
 _HEAVY = 2048
 """Edge to which a sheet of samples is reduced."""
 
@@ -45,8 +47,10 @@ class Example:
 def sheet(run: RunData) -> str | None:
     """A data URI of a run's grid of samples; None if there is none that can be read.
 
-    What lies between the samples is cut out, so that it is as light or dark as the page.
+    What lies between the samples is cut out, so that it is as light or dark as the page. Clips are played.
     """
+    if (moving := _clip(run.grid_path.with_suffix(".webp"))) is not None:
+        return moving
     picture = _opened(run.grid_path)
     if picture is None:
         return None
@@ -77,23 +81,40 @@ def examples(run: RunData) -> list[Example]:
     priced = _each(run, "bits")
     found = []
     for number in range(max(len(seen), len(priced))):
-        original = _opened(run.examples / f"{number:03d}-original.png")
-        result = _opened(run.examples / f"{number:03d}-reconstruction.png")
-        if original is None or result is None:
-            continue
+        pair = [run.examples / f"{number:03d}-{name}" for name in ("original", "reconstruction")]
         facts = {**(seen[number] if number < len(seen) else {})}
         facts |= priced[number] if number < len(priced) else {}
+        clips = [_clip(path.with_suffix(".webp")) for path in pair]
+        if clips[0] is not None and clips[1] is not None:
+            moving = (("original", clips[0]), ("reconstruction", clips[1]))
+            found.append(Example(number, facts.get("index"), _words(facts), clips[0], clips[1], moving))
+            continue
+        original, result = (_opened(path.with_suffix(".png")) for path in pair)
+        if original is None or result is None:
+            continue
         large = [("original", _uri(original)), ("reconstruction", _uri(result))]
         if (where := facts.get("bits_by_position")) is not None:
             overlay = _overlay(original, np.asarray(where, float))
             if overlay is not None:
                 large.append(("bits by position", _uri(overlay)))
-        words = [f"class {facts['label']}"] if "label" in facts else []
-        words += [f"{_bits(facts['bits'])} bits"] if "bits" in facts else []
-        words += [f"{facts['psnr']:.1f} dB"] if "psnr" in facts else []
         before, after = (_uri(_at_most(picture, _THUMBNAIL)) for picture in (original, result))
-        found.append(Example(number, facts.get("index"), tuple(words), before, after, tuple(large)))
+        found.append(Example(number, facts.get("index"), _words(facts), before, after, tuple(large)))
     return found
+
+
+def _words(facts: dict[str, Any]) -> tuple[str, ...]:
+    words = [f"class {facts['label']}"] if "label" in facts else []
+    words += [f"{_bits(facts['bits'])} bits"] if "bits" in facts else []
+    words += [f"{facts['psnr']:.1f} dB"] if "psnr" in facts else []
+    return tuple(words)
+
+
+def _clip(path: Path) -> str | None:
+    """A clip's file as it is; None if there is none that can be read, or one too heavy for a page."""
+    picture = _opened(path)
+    if picture is None or getattr(picture, "n_frames", 1) < 2 or path.stat().st_size > _HEAVIEST_CLIP:
+        return None
+    return f"data:image/webp;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _bits(bits: float) -> str:

@@ -23,6 +23,8 @@ class ClassLabel(AbstractConditioner):
     dropout: float = eqx.field(static=True)
 
     def __call__(self, raw: RawConditions, *, key: PRNGKeyArray | None = None) -> Float[Array, "d"]:
+        if "label" not in raw:
+            return self.null()
         label = raw["label"]
         if key is not None and self.dropout:
             dropped = jax.random.bernoulli(key, self.dropout)

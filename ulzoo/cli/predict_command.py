@@ -1,0 +1,132 @@
+"""`ulzoo predict RUN CLIP…` and `ulzoo interpolate RUN A B`: clips that go on from given frames."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from ulzoo.cli.output import empty_folder
+from ulzoo.cli.reporting import note
+from ulzoo.data.source import Dataset
+from ulzoo.errors import RunError
+from ulzoo.run import Run
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Predicts what follows the first frames of each file."""
+    import numpy as np
+
+    with Run.open(arguments.directory) as run:
+        spec = clip_spec(run)
+        shape = cast(Dataset, spec.data).io().shape
+        if arguments.given >= shape[1]:
+            raise RunError(f"--given: must be less than a clip's {shape[1]} frames, got {arguments.given}")
+        from ulzoo.cli.clip_files import read_clip
+
+        files = [Path(name) for name in arguments.files]
+        # All are read before the model is: a bad file name should not cost a minute.
+        found = [
+            read_clip(
+                file,
+                shape,
+                fps=arguments.fps,
+                resize=getattr(spec.data, "resize", "bicubic"),
+                least=arguments.given,
+            )
+            for file in files
+        ]
+        given = np.arange(shape[1]) < arguments.given
+        clips = np.stack([clip for clip, _ in found])
+        names = [f"{i:04d}-{file.stem}" for i, file in enumerate(files)]
+        complete(run, spec, arguments, clips, given, names, [frames for _, frames in found])
+
+
+def interpolate(arguments: argparse.Namespace) -> None:
+    """Goes from one image to another."""
+    import numpy as np
+
+    with Run.open(arguments.directory) as run:
+        spec = clip_spec(run)
+        channels, frames, height, width = cast(Dataset, spec.data).io().shape
+        from ulzoo.data.decode import read_picture
+
+        clip = np.zeros((1, frames, height, width, channels), np.uint8)
+        for place, name in ((0, arguments.first), (-1, arguments.last)):
+            clip[0, place] = read_picture(
+                Path(name),
+                (height, width),
+                channels=channels,
+                resize=getattr(spec.data, "resize", "bicubic"),
+            )
+        given = np.isin(np.arange(frames), [0, frames - 1])
+        name = f"{Path(arguments.first).stem}-to-{Path(arguments.last).stem}"
+        complete(run, spec, arguments, clip, given, [name], [0])
+
+
+def clip_spec(run: Run) -> Any:
+    """The spec of a run on clips whose base model takes frames.
+
+    Raises:
+        RunError: it is another run.
+    """
+    from ulzoo.experiment import conditioned_on_frames
+    from ulzoo.stages import spec_of
+
+    spec = spec_of(run, note=note)
+    shape = cast(Dataset, spec.data).io().shape
+    if len(shape) != 4:
+        raise RunError(f"{run.directory}: this run's data are images, of shape {shape}; clips are completed")
+    if not conditioned_on_frames(spec):
+        raise RunError(
+            f"{run.directory}: the base model takes no frames\n"
+            "    it needs the conditioner ulzoo.given_frames.v1 when it is trained"
+        )
+    return spec
+
+
+def complete(
+    run: Run, spec: Any, arguments: argparse.Namespace, clips: Any, given: Any, names: Any, frames: Any
+) -> None:
+    """Completes clips and writes each as a file, given frames with a bright border, and as a row of frames.
+
+    Args:
+        frames: how many frames each file gave: where there are more than were given, their PSNR is printed.
+    """
+    import numpy as np
+
+    from ulzoo.cli.clip_files import write_result
+    from ulzoo.clips import marked
+    from ulzoo.experiment import Experiment
+    from ulzoo.images import side_by_side, write_png
+    from ulzoo.metrics.prediction_psnr import frame_psnr
+    from ulzoo.programs.measure import keys_for
+    from ulzoo.showing import enlargement
+    from ulzoo.stages import evaluation_of
+
+    experiment = Experiment.of(spec)
+    classes = experiment.assembly.data.num_classes
+    if arguments.label is not None and not 0 <= arguments.label < (classes or 0):
+        what = "the data has no classes" if classes is None else f"must be from 0 to {classes - 1}"
+        raise RunError(f"--label: {what}, got {arguments.label}")
+    evaluation = evaluation_of(run, experiment, 2)
+    folder = empty_folder(arguments.out, run.directory / "predictions")
+    for i, (clip, name) in enumerate(zip(clips, names, strict=True)):
+        keys = keys_for(arguments.seed, np.array([i], np.int32))
+        labels = None if arguments.label is None else np.array([arguments.label], np.int32)
+        made = evaluation.complete(clip[None], given, keys, labels)[0]
+        # What was given is known; the model's own version of it is not what a user asked for.
+        whole = np.where(given[:, None, None, None], clip, made)
+        larger = enlargement(whole)
+        path = write_result(folder, name, marked(whole, given), enlarge=larger, form=arguments.format)
+        seen = np.arange(len(clip)) < frames[i]
+        rows = [clip, whole] if (seen & ~given).any() else [whole]
+        sheet = side_by_side(*(marked(row, given) for row in rows))
+        write_png(folder / f"{name}-frames.png", sheet, enlarge=larger)
+        ratios = frame_psnr(clip[None], whole[None])[0][seen & ~given]
+        words = " ".join(f"{ratio:.1f}" for ratio in ratios)
+        print(f"{name}: {path}" + (f"   PSNR of predicted frames: {words} dB" if len(ratios) else ""))
+    protocol = {**evaluation.protocol, **evaluation.sampling_protocol(), "seed": arguments.seed}
+    protocol |= {"given": np.flatnonzero(given).tolist()}
+    (folder / "protocol.json").write_text(json.dumps(protocol, indent=2) + "\n", encoding="utf-8")
