@@ -1,0 +1,133 @@
+"""A run on clips: trained, measured, sampled, reconstructed, predicted; in files that play."""
+
+import json
+
+import numpy as np
+import pytest
+from small_run import start
+
+from ulzoo.cli import main
+from ulzoo.clips import at_rate, read_frames, write_clip
+from ulzoo.data.moving_digits import MovingDigitsConfig
+from ulzoo.images import write_png
+
+SPEC = """\
+ulzoo: 1
+name: clips
+data: {type: ulzoo.moving_digits.v1, size: 8, digit_size: 8, frames: 4, speed: [0, 1]}
+encoder: {type: ulzoo.resnet.v1, patch: [2, 4, 4], channels: [8], blocks: [0], latent_channels: 2}
+prior: {type: ulzoo.normal_prior.v1}
+decoder:
+  type: ulzoo.mse_decoder.v1
+  network: {type: ulzoo.vit.v1, width: 8, depth: 1, heads: 1, patch: [2, 4, 4], embedding_width: 8}
+base_model:
+  type: ulzoo.diffusion_base.v1
+  network: {type: ulzoo.vit.v1, width: 8, depth: 1, heads: 1, embedding_width: 8}
+  conditioners:
+    - {type: ulzoo.class_label.v1, width: 8}
+    - {type: ulzoo.given_frames.v1, given: [[2, 0], [1, 1]], width: 8}
+stage1: {steps: 4, batch_size: 8, optimizer: {type: ulzoo.adam.v1}}
+stage2: {steps: 4, batch_size: 8, optimizer: {type: ulzoo.adam.v1}}
+sample:
+  {count: 12, batch_size: 16, sampler: {type: ulzoo.ddim.v1, steps: 2},
+   decoder_sampler: {type: ulzoo.ddim.v1, steps: 1}}
+evaluate:
+  - {type: ulzoo.bits_per_pixel.v1, count: 16, times: 2}
+  - {type: ulzoo.prediction_psnr.v1, count: 16, given: 2, horizon: 1}
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    (folder / "clips.yaml").write_text(SPEC)
+    process = start("run", folder / "clips.yaml", "--out", folder / "run")
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 0, stderr[-3000:]
+    return folder / "run"
+
+
+def frames(path):
+    return np.stack([np.asarray(picture) for picture in at_rate(read_frames(path), 8)])
+
+
+def some_clip(index=3):
+    config = MovingDigitsConfig(size=8, digit_size=8, frames=4, speed=(0, 1))
+    return config.open("heldout")[index]["image"]
+
+
+def test_a_run_measures_and_shows_clips(run):
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    found = {record["name"]: record for record in records}
+    gain = found["stage2/heldout/prediction_gain_over_copy"]
+    assert gain["unit"] == "dB"
+    assert gain["protocol"]["given"] == 2
+    # Twelve clips in ten columns of eight pixels, two pixels apart.
+    sheet = frames(run / "samples" / "grid.webp")
+    assert sheet.shape == (4, 8 * (2 * 8 + 2), 8 * (10 * 8 + 9 * 2), 3)
+    assert len(list((run / "examples").glob("*-reconstruction.webp"))) > 0
+    page = (run / "report.html").read_text()
+    assert page.count("data:image/webp;base64,") > 2
+
+
+def test_predict_keeps_what_is_given_and_says_how_good_the_rest_is(run, tmp_path, capsys):
+    clip = some_clip()
+    write_clip(tmp_path / "seen.webp", clip)
+    out = tmp_path / "out"
+    arguments = ["predict", str(run), str(tmp_path / "seen.webp"), "--given", "2", "--out", str(out)]
+    assert main([*arguments, "--fps", "8", "--label", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "PSNR of predicted frames" in printed
+    made = frames(out / "0000-seen.webp")
+    assert made.shape == (4, 80, 80, 3)
+    # Given frames are the file's own, inside a bright border; predicted ones have a dark border.
+    assert (made[:2, 8:-8:8, 8:-8:8, 0] == clip[:2, ..., 0]).all()
+    assert (made[:2, 0] == 255).all()
+    assert (made[2:, 0] == 0).all()
+    assert json.loads((out / "protocol.json").read_text())["given"] == [0, 1]
+    # The future of the file makes no difference.
+    changed = clip.copy()
+    changed[2:] = 255
+    write_clip(tmp_path / "seen.webp", changed)
+    again = tmp_path / "again"
+    assert main([*arguments[:-1], str(again), "--fps", "8", "--label", "1"]) == 0
+    assert (frames(again / "0000-seen.webp") == made).all()
+
+
+def test_interpolate_joins_two_images(run, tmp_path):
+    clip = some_clip()
+    for name, place in (("a", 0), ("b", 3)):
+        write_png(tmp_path / f"{name}.png", clip[place])
+    files = [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    assert main(["interpolate", str(run), *files, "--out", str(tmp_path / "out"), "--format", "gif"]) == 0
+    made = frames(tmp_path / "out" / "a-to-b.gif")
+    assert (made[0, 8:-8:8, 8:-8:8, 0] == clip[0, ..., 0]).all()
+    assert (made[3, 8:-8:8, 8:-8:8, 0] == clip[3, ..., 0]).all()
+
+
+def test_sample_and_reconstruct_write_clips(run, tmp_path, capsys):
+    assert main(["sample", str(run), "-n", "3", "--out", str(tmp_path / "samples")]) == 0
+    assert frames(tmp_path / "samples" / "00000-class0.webp").shape == (4, 8, 8, 3)
+    assert (tmp_path / "samples" / "grid.webp").exists()
+    write_clip(tmp_path / "seen.gif", some_clip())
+    capsys.readouterr()
+    assert main(["reconstruct", str(run), str(tmp_path / "seen.gif"), "--out", str(tmp_path / "pairs")]) == 0
+    assert "dB" in capsys.readouterr().out
+    assert frames(tmp_path / "pairs" / "0000-seen.webp").shape == (4, 64, 144, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["predict", "RUN", "missing.webp", "--given", "2"], "missing.webp"),
+        (["predict", "RUN", "missing.webp", "--given", "4"], "--given: must be less than a clip's 4 frames"),
+        (["interpolate", "RUN", "a.png", "missing.png"], "missing.png"),
+    ],
+)
+def test_mistakes_are_told(run, tmp_path, monkeypatch, capsys, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    write_png("a.png", some_clip()[0])
+    assert main([str(run) if each == "RUN" else each for each in arguments]) == 2
+    assert says in capsys.readouterr().err
+
+
