@@ -110,7 +110,7 @@ def complete(
     if arguments.label is not None and not 0 <= arguments.label < (classes or 0):
         what = "the data has no classes" if classes is None else f"must be from 0 to {classes - 1}"
         raise RunError(f"--label: {what}, got {arguments.label}")
-    evaluation = evaluation_of(run, experiment, 2)
+    evaluation = evaluation_of(run, experiment, 2, checkpoint=arguments.checkpoint)
     folder = empty_folder(arguments.out, run.directory / "predictions")
     for i, (clip, name) in enumerate(zip(clips, names, strict=True)):
         keys = keys_for(arguments.seed, np.array([i], np.int32))
