@@ -14,7 +14,7 @@ from ulzoo.images import write_png
 SPEC = """\
 ulzoo: 1
 name: clips
-data: {type: ulzoo.moving_digits.v1, size: 8, digit_size: 8, frames: 4, speed: [0, 1]}
+data: {type: ulzoo.moving_digits.v1, size: 12, digit_size: 8, frames: 4, speed: [1, 1]}
 encoder: {type: ulzoo.resnet.v1, patch: [2, 4, 4], channels: [8], blocks: [0], latent_channels: 2}
 prior: {type: ulzoo.normal_prior.v1}
 decoder:
@@ -52,7 +52,7 @@ def frames(path):
 
 
 def some_clip(index=3):
-    config = MovingDigitsConfig(size=8, digit_size=8, frames=4, speed=(0, 1))
+    config = MovingDigitsConfig(size=12, digit_size=8, frames=4, speed=(1, 1))
     return config.open("heldout")[index]["image"]
 
 
@@ -62,9 +62,9 @@ def test_a_run_measures_and_shows_clips(run):
     gain = found["stage2/heldout/prediction_gain_over_copy"]
     assert gain["unit"] == "dB"
     assert gain["protocol"]["given"] == 2
-    # Twelve clips in ten columns of eight pixels, two pixels apart.
+    # Twelve clips in ten columns of twelve pixels, two pixels apart, five times as large.
     sheet = frames(run / "samples" / "grid.webp")
-    assert sheet.shape == (4, 8 * (2 * 8 + 2), 8 * (10 * 8 + 9 * 2), 3)
+    assert sheet.shape == (4, 5 * (2 * 12 + 2), 5 * (10 * 12 + 9 * 2), 3)
     assert len(list((run / "examples").glob("*-reconstruction.webp"))) > 0
     page = (run / "report.html").read_text()
     assert page.count("data:image/webp;base64,") > 2
@@ -79,9 +79,9 @@ def test_predict_keeps_what_is_given_and_says_how_good_the_rest_is(run, tmp_path
     printed = capsys.readouterr().out
     assert "PSNR of predicted frames" in printed
     made = frames(out / "0000-seen.webp")
-    assert made.shape == (4, 80, 80, 3)
+    assert made.shape == (4, 70, 70, 3)
     # Given frames are the file's own, inside a bright border; predicted ones have a dark border.
-    assert (made[:2, 8:-8:8, 8:-8:8, 0] == clip[:2, ..., 0]).all()
+    assert (made[:2, 5:-5:5, 5:-5:5, 0] == clip[:2, ..., 0]).all()
     assert (made[:2, 0] == 255).all()
     assert (made[2:, 0] == 0).all()
     assert json.loads((out / "protocol.json").read_text())["given"] == [0, 1]
@@ -101,19 +101,19 @@ def test_interpolate_joins_two_images(run, tmp_path):
     files = [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
     assert main(["interpolate", str(run), *files, "--out", str(tmp_path / "out"), "--format", "gif"]) == 0
     made = frames(tmp_path / "out" / "a-to-b.gif")
-    assert (made[0, 8:-8:8, 8:-8:8, 0] == clip[0, ..., 0]).all()
-    assert (made[3, 8:-8:8, 8:-8:8, 0] == clip[3, ..., 0]).all()
+    assert (made[0, 5:-5:5, 5:-5:5, 0] == clip[0, ..., 0]).all()
+    assert (made[3, 5:-5:5, 5:-5:5, 0] == clip[3, ..., 0]).all()
 
 
 def test_sample_and_reconstruct_write_clips(run, tmp_path, capsys):
     assert main(["sample", str(run), "-n", "3", "--out", str(tmp_path / "samples")]) == 0
-    assert frames(tmp_path / "samples" / "00000-class0.webp").shape == (4, 8, 8, 3)
+    assert frames(tmp_path / "samples" / "00000-class0.webp").shape == (4, 12, 12, 3)
     assert (tmp_path / "samples" / "grid.webp").exists()
     write_clip(tmp_path / "seen.gif", some_clip())
     capsys.readouterr()
     assert main(["reconstruct", str(run), str(tmp_path / "seen.gif"), "--out", str(tmp_path / "pairs")]) == 0
     assert "dB" in capsys.readouterr().out
-    assert frames(tmp_path / "pairs" / "0000-seen.webp").shape == (4, 64, 144, 3)
+    assert frames(tmp_path / "pairs" / "0000-seen.webp").shape == (4, 60, 130, 3)
 
 
 @pytest.mark.parametrize(

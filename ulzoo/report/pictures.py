@@ -111,8 +111,7 @@ def _words(facts: dict[str, Any]) -> tuple[str, ...]:
 
 def _clip(path: Path) -> str | None:
     """A clip's file as it is; None if there is none that can be read, or one too heavy for a page."""
-    picture = _opened(path)
-    if picture is None or getattr(picture, "n_frames", 1) < 2 or path.stat().st_size > _HEAVIEST_CLIP:
+    if _opened(path) is None or path.stat().st_size > _HEAVIEST_CLIP:
         return None
     return f"data:image/webp;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
