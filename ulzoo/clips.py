@@ -49,7 +49,7 @@ def write_clip(
     match path.suffix.lower():
         case ".webp" | ".gif":
             frames = [Image.fromarray(frame[..., 0] if frame.shape[2] == 1 else frame) for frame in clip]
-            options = {"lossless": True} if path.suffix.lower() == ".webp" else {}
+            options: dict[str, Any] = {"lossless": True} if path.suffix.lower() == ".webp" else {}
             frames[0].save(
                 path, save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0, **options
             )

@@ -73,7 +73,8 @@ class DiffusionBase(AbstractBase):
         """The conditioners' vectors and grids, side by side; with a key, each is dropped on its own."""
         count = len(self.conditioners)
         keys = [None] * count if key is None else jax.random.split(key, max(count, 1))[:count]
-        vectors, grids = [], []
+        vectors: list[Array] = []
+        grids: list[Array] = []
         for conditioner, k in zip(self.conditioners, keys, strict=True):
             of_its_kind = grids if isinstance(conditioner, AbstractGridConditioner) else vectors
             of_its_kind.append(conditioner.null() if raw is None else conditioner(raw, key=k))
