@@ -21,8 +21,10 @@ DIFFUSION = SPEC.replace(
     "{type: ulzoo.normal_prior.v1}", f"{{type: ulzoo.diffusion_prior.v1, network: {NETWORK}}}"
 ).replace(
     "ulzoo.mse_decoder.v1",
-    "ulzoo.diffusion_decoder.v1\n  weighting: {type: ulzoo.sigmoid.v1, loss_factor: 2.0, bias: 2.0}",
-)
+    # The loss factor is moved after each step: what moves it has to be resumed too.
+    "ulzoo.diffusion_decoder.v1\n  weighting:"
+    " {type: ulzoo.steered_sigmoid.v1, rate_target: {bits_per_pixel: 0.5}, bias: 2.0}",
+).replace("rate_warmup_steps: 10", "rate_warmup_steps: 2")
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 Shape = tuple[int, ...]
 Scalar = Float[Array, ""]
@@ -112,7 +112,10 @@ class ScheduleIO:
 
 @dataclass(frozen=True)
 class WeightingIO:
-    """Weightings need to know nothing; here so that `build` has one form."""
+    """`space`: shape of the data without channels, where there is a rate to be steered by: in decoders; else
+    None."""
+
+    space: Shape | None = None
 
 
 @dataclass(frozen=True)
@@ -228,6 +231,29 @@ class AbstractWeighting(eqx.Module):
     @abc.abstractmethod
     def __call__(self, log_snr: Scalar) -> Scalar:
         """Dimensionless weight at a log-SNR."""
+
+
+class AbstractSteeredWeighting(AbstractWeighting):
+    """A weighting that moves its own knobs by the rate that stage 1 measures.
+
+    All that the moving depends on is among its array leaves, so it is saved, restored and resumed with them.
+    """
+
+    @abc.abstractmethod
+    def steered(
+        self, nats: Scalar, rate_weight: Scalar, step: Int[Array, ""], steps: int
+    ) -> AbstractSteeredWeighting:
+        """The same weighting as the next step is to use it.
+
+        Args:
+            nats: rate of one example, mean over this step's batch; may be not finite.
+            rate_weight: of the rate in this step's loss, from 0 to 1: below 1 it is warming up.
+            step, steps: done before this one, and of the whole stage.
+        """
+
+    @abc.abstractmethod
+    def readings(self) -> dict[str, Scalar]:
+        """What is recorded of it in each step: any of `loss_factor`, `bias` and `rate_error`."""
 
 
 class AbstractSampler(eqx.Module):

@@ -139,6 +139,7 @@ def evaluate_stage(
     # Together, so that each set of images is passed over once, and samples are drawn once.
     evaluation.collect([request for metric in metrics for request in getattr(metric, "requests", ())])
     measured: list[Measured] = [record for metric in metrics for record in metric(evaluation)]
+    measured += off_target(measured, experiment.spec, evaluation)
     examples = show_examples(run, evaluation) if stage == 1 else []
     warnings = collapse(measured, evaluation, run.records())
     every = [*measured, *examples, *warnings]
@@ -155,6 +156,25 @@ def evaluate_stage(
             "    raise decoder.weighting.loss_factor or bias, or warm the rate up (stage1.rate_warmup_steps)"
         )
     return measured
+
+
+def off_target(
+    measured: Sequence[Measured], spec: Spec, evaluation: TrainedEvaluation
+) -> list[Measured]:
+    """A record `…/rate_error`, rate/target − 1, for each rate measured, if the decoder was given a target.
+
+    Training holds its own noisy weights to the target, on training batches; these are the averaged weights.
+    """
+    target = getattr(getattr(spec.decoder, "weighting", None), "rate_target", None)
+    if target is None:
+        return []
+    nats, found = target.nats(evaluation.pixels), []
+    for record in measured:
+        if record.name.endswith("/nats"):
+            interval = None if record.interval is None else tuple(end / nats - 1 for end in record.interval)
+            name = f"{record.name.removesuffix('nats')}rate_error"
+            found.append(Measured(name, record.value / nats - 1, "1", record.protocol, interval))
+    return found
 
 
 def collapse(

@@ -33,6 +33,16 @@ evaluate: [{type: ulzoo.bits_per_pixel.v1}, {type: ulzoo.pca_frechet.v1}]
 MSE = "{type: ulzoo.mse_decoder.v1, network: {type: ulzoo.vit.v1, width: 8, depth: 1}, loss_factor: 0.5}"
 
 
+def steered(target):
+    """Overrides that give a rate; 0.0125 bits per pixel and 32 bytes are 0.05 and 4 bits for each of 64 values."""
+    weighting = f"{{type: ulzoo.steered_sigmoid.v1, rate_target: {{{target}}}, loss_factor: 3.0}}"
+    return [f"decoder.weighting={weighting}"]
+
+
+def test_a_sound_rate_target_is_not_warned_about(told):
+    assert told(*steered("bits_per_pixel: 0.2")) == []
+
+
 @pytest.fixture
 def told(builtin_registry):
     """(code, path) of each warning about the sound spec with changes."""
@@ -60,6 +70,9 @@ def test_a_sound_spec_is_not_warned_about(told):
         ("UL002", "decoder.weighting.bias", ["decoder.weighting.bias=6.5"], {}),
         ("UL002", "decoder.weighting.bias", [], {"data": (3, 512, 512), "latent": (32, 64, 64)}),
         ("UL003", "base_model.weighting.bias", ["base_model.weighting.bias=3"], {}),
+        ("UL018", "decoder.weighting.rate_target", steered("bits_per_pixel: 0.012"), {}),
+        ("UL018", "decoder.weighting.rate_target", steered("bytes_per_image: 33"), {}),
+        ("UL019", "decoder.weighting", [*steered("bits_per_pixel: 0.2"), "stage1.rate_warmup_steps=500"], {}),
         ("UL004", "latent.log_snr", ["latent.log_snr=10"], {}),
         ("UL005", "stage1.rate_warmup_steps", ["stage1.rate_warmup_steps=0"], {}),
         ("UL006", "stage1.rate_warmup_steps", ["stage1.rate_warmup_steps=800"], {}),

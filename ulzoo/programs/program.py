@@ -29,6 +29,9 @@ Loss = Callable[[Any, Any, Array, PRNGKeyArray, bool], tuple[Array, Metrics]]
 Draw = Callable[[Batch, PRNGKeyArray], Any]
 """(batch, key) → examples: what the loss needs of each, leading axis the batch's; all that is random."""
 
+Steer = Callable[[Any, Metrics, Array], tuple[Any, Metrics]]
+"""(knobs, metrics of a step, its number from 0) → (knobs for the next step, further metrics)."""
+
 
 @dataclass(frozen=True)
 class Program:
@@ -81,6 +84,7 @@ def make_program(
     accumulate: int = 1,
     layout: Layout | None = None,
     prefix: str = "",
+    steer: Steer | None = None,
 ) -> Program:
     """The machinery that both stages share.
 
@@ -90,13 +94,15 @@ def make_program(
         precision: number formats; by default float32 throughout. Losses, EMA and optimiser always are.
         frozen: modules that the loss needs and that are not trained (stage 2's encoder); with abstract shapes
             in place of its arrays the program can be lowered, not run.
-        skip_nonfinite: a step whose loss or gradient is not finite counts, but leaves parameters, EMA and
-            optimiser as they were; a metric `skipped_steps` is then 1, else 0. Decided on the device.
+        skip_nonfinite: a step whose loss or gradient is not finite counts, but leaves parameters, EMA,
+            optimiser and knobs as they were; a metric `skipped_steps` is then 1, else 0. Decided on the
+            device.
         draw: makes the loss's examples of a batch; without it they are the batch, and the loss draws itself.
         accumulate: micro-batches that a batch is taken in, one after the other; their gradients are averaged,
             which gives the whole batch's to rounding. More than one needs `draw`.
         layout: where parameters live; by default every device has all of them.
         prefix: role of the modules, if they are one; else their fields are roles.
+        steer: moves the knobs after each step, by what was measured in it; without it they stay.
 
     Raises:
         InterfaceError: the layout does not fit the parameters, or the mesh and `accumulate` the batch.
@@ -163,15 +169,19 @@ def make_program(
         params = optax.apply_updates(state.params, updates)
         averaged = ema_update(state.ema, params, ema, state.step)
         metrics = {"loss": value, **metrics, "gradient_norm": optax.tree.norm(grads)}
+        knobs = state.knobs
+        if steer is not None:
+            knobs, readings = steer(knobs, metrics, state.step)
+            metrics |= readings
         if skip_nonfinite:
             taken = jnp.isfinite(value) & jnp.isfinite(metrics["gradient_norm"])
-            params, averaged, opt_state = jax.tree.map(
+            params, averaged, opt_state, knobs = jax.tree.map(
                 lambda new, old: jnp.where(taken, new, old),
-                (params, averaged, opt_state),
-                (state.params, state.ema, state.opt_state),
+                (params, averaged, opt_state, knobs),
+                (state.params, state.ema, state.opt_state, state.knobs),
             )
             metrics["skipped_steps"] = 1.0 - taken.astype(jnp.float32)
-        return TrainState(state.step + 1, state.key, params, averaged, opt_state, state.knobs), metrics
+        return TrainState(state.step + 1, state.key, params, averaged, opt_state, knobs), metrics
 
     def evaluate(frozen_arrays: Any, state: TrainState, batch: Batch, key: PRNGKeyArray) -> Metrics:
         examples = batch if draw is None else draw(batch, key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +14,10 @@ from jaxtyping import Array, PRNGKeyArray
 from ulzoo.assemble import Assembly
 from ulzoo.autoencoder import Autoencoder
 from ulzoo.diffusion.times import stratified_times
-from ulzoo.interfaces import OptimizerIO
+from ulzoo.interfaces import AbstractSteeredWeighting, OptimizerIO
 from ulzoo.parallel.layout import Layout
 from ulzoo.parallel.mesh import make_mesh
-from ulzoo.programs.program import Batch, Metrics, Program, make_program, to_model
+from ulzoo.programs.program import Batch, Metrics, Program, Steer, make_program, to_model
 from ulzoo.spec import Parallel, Precision, Stage1
 
 UNITS = {
@@ -26,6 +26,9 @@ UNITS = {
     "distortion": "bits/pixel",
     "squared_error": "1",
     "rate_weight": "1",
+    "loss_factor": "1",
+    "bias": "1",
+    "rate_error": "1",
     "gradient_norm": "bits/pixel",
     "skipped_steps": "1",
 }
@@ -99,4 +102,28 @@ def stage1(
         draw=draw,
         accumulate=settings.accumulate,
         layout=Layout(mesh, parallel or Parallel()),
+        steer=_steer(scale, settings.steps),
     )
+
+
+def _steer(scale: float, steps: int) -> Steer:
+    """Moves the weightings that are steered, and them alone; `scale`: bits per pixel of a nat."""
+
+    def steer(knobs: Any, metrics: Metrics, step: Array) -> tuple[Any, Metrics]:
+        readings: Metrics = {}
+
+        def moved(node: Any) -> Any:
+            if not _is_steered(node):
+                return node
+            nats = metrics["bits_per_pixel"] / scale
+            after = node.steered(nats, metrics["rate_weight"], step, steps)
+            readings.update(after.readings())
+            return after
+
+        return jax.tree.map(moved, knobs, is_leaf=_is_steered), readings
+
+    return steer
+
+
+def _is_steered(node: Any) -> bool:
+    return isinstance(node, AbstractSteeredWeighting)

@@ -27,13 +27,19 @@ CURVES: _Titles = {
         ("loss", "Loss"),
         ("bits_per_pixel", "Rate"),
         ("distortion", "Weighted distortion"),
+        ("rate_error", "Rate against its target, less 1"),
     ),
     "stage2": (("loss", "Loss"), ("squared_error", "Squared error"), ("gradient_norm", "Gradient norm")),
 }
 """Training records that are always in view, with their titles."""
 
 MORE_CURVES: _Titles = {
-    "stage1": (("squared_error", "Squared error"), ("gradient_norm", "Gradient norm")),
+    "stage1": (
+        ("squared_error", "Squared error"),
+        ("gradient_norm", "Gradient norm"),
+        ("loss_factor", "Loss factor, as steered"),
+        ("bias", "Bias, as steered"),
+    ),
     "stage2": (),
 }
 """Those that are folded away."""

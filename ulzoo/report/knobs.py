@@ -19,11 +19,18 @@ from ulzoo.report.reading import RunData
 
 @dataclass(frozen=True)
 class Knobs:
-    """The decoder's weighting as the spec gives it; None for what it does not have."""
+    """The decoder's weighting; None for what it does not have.
+
+    Attributes:
+        loss_factor, bias: as the spec gives them; of a weighting that is steered, as training left them, None
+            before.
+        target: the rate that it is steered by, such as "0.06 bits/pixel".
+    """
 
     weighting: str | None
     loss_factor: float | None
     bias: float | None
+    target: str | None = None
 
     @property
     def break_even(self) -> float | None:
@@ -41,6 +48,17 @@ class Knobs:
     @property
     def words(self) -> str:
         """What they did, in a sentence or two."""
+        if self.target is None:
+            return self._level_words
+        if self.loss_factor is None or self.bias is None:
+            return f"They are to be found for a rate of {self.target}; there is no record of that yet."
+        return (
+            f"For a rate of {self.target}, training came to a loss factor of {self.loss_factor:.4g} and a bias of"
+            f" {self.bias:.4g}. {self._level_words}"
+        )
+
+    @property
+    def _level_words(self) -> str:
         if self.bias is None or self.loss_factor is None:
             return "This decoder's weighting has no bias: there is no break-even level."
         if self.break_even is None:
@@ -49,7 +67,7 @@ class Knobs:
                 " no information pays its way through the latent."
             )
         return (
-            f"The weight is above 1 at levels noisier than λ* = {self.bias:g} + ln({self.loss_factor:g} − 1)"
+            f"The weight is above 1 at levels noisier than λ* = {self.bias:.6g} + ln({self.loss_factor:.6g} − 1)"
             f" = {self.break_even:.2f}: what an image shows there pays its way through the latent. Finer"
             " detail, at higher log-SNR, is left to the decoder."
         )
@@ -58,10 +76,22 @@ class Knobs:
 def knobs_of(run: RunData) -> Knobs:
     """Loss factor and bias of a run's decoder."""
     weighting = run.setting("decoder.weighting", {})
-    kind = weighting.get("type") if isinstance(weighting, dict) else None
-    sigmoid = isinstance(kind, str) and kind.rpartition("::")[2] == "ulzoo.sigmoid.v1"
-    factor = weighting.get("loss_factor") if sigmoid else run.setting("decoder.loss_factor")
-    return Knobs(kind, _number(factor), _number(weighting.get("bias") if sigmoid else None))
+    weighting = weighting if isinstance(weighting, dict) else {}
+    kind = weighting.get("type")
+    known = kind.rpartition("::")[2] if isinstance(kind, str) else None
+    if known == "ulzoo.steered_sigmoid.v1":
+        found = [run.curve(f"stage1/train/{name}") for name in ("loss_factor", "bias")]
+        last = [curve[-1][1] if curve else None for curve in found]
+        return Knobs(kind, *last, target=_target(weighting.get("rate_target")))
+    if known == "ulzoo.sigmoid.v1":
+        return Knobs(kind, _number(weighting.get("loss_factor")), _number(weighting.get("bias")))
+    return Knobs(kind, _number(run.setting("decoder.loss_factor")), None)
+
+
+def _target(given: object) -> str | None:
+    units = {"bits_per_pixel": "bits/pixel", "bytes_per_image": "bytes per image"}
+    values = {name: _number(given.get(name)) for name in units} if isinstance(given, dict) else {}
+    return next((f"{value:g} {units[name]}" for name, value in values.items() if value is not None), None)
 
 
 def _number(value: object) -> float | None:

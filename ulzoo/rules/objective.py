@@ -16,6 +16,12 @@ SMALL = 10_000_000
 FURTHEST_LOG_SNR = 7.5
 """Half-way between the paper's 5 and the 10 of its ablation B, whose latent held next to nothing."""
 
+FEWEST_BITS, MOST_BITS = 0.05, 4.0
+"""Per latent value: collapsed below; ½ log₂(1 + e⁵) = 3.6 is a value of standard deviation 1."""
+
+SETTLINGS = 4.0
+"""Settling times that a search should have."""
+
 NOISE = -10.0
 """Log-SNR at which 0.005 % of the variance is signal: the paper's end of the latent's schedule."""
 
@@ -161,3 +167,43 @@ def noisy_end(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 f"{role}.schedule.log_snr_min", f"{end:g} leaves signal at the noisy end; give −10 or less"
             )
+
+
+def rate_target(facts: Facts) -> Iterator[Finding]:
+    """Rate target that a latent of this size is unlikely to have.
+
+    A latent value at a log-SNR of 5 holds about 3.6 bits if its standard deviation is 1, so more than 4 bits per
+    value have no place; at less than 0.05 a latent counts as collapsed. The paper's runs have 0.3 to 1.
+
+    Do: change `decoder.weighting.rate_target`, or the number of latent values (channels, down-sampling).
+
+    Source: Heek et al. 2026, table 2; ½ log₂(1 + e⁵), derived here.
+    """
+    target = getattr(getattr(facts.spec.decoder, "weighting", None), "rate_target", None)
+    if target is None:
+        return
+    bits = target.nats(math.prod(facts.data_shape[1:])) / math.log(2) / math.prod(facts.latent_shape)
+    if not FEWEST_BITS <= bits <= MOST_BITS:
+        side = "few" if bits < FEWEST_BITS else "many"
+        text = f"{bits:.2g} bits per latent value are {side}; between {FEWEST_BITS:g} and {MOST_BITS:g} is usual"
+        yield Finding("decoder.weighting.rate_target", text)
+
+
+def short_search(facts: Facts) -> Iterator[Finding]:
+    """Little time to find the rate.
+
+    The dial waits until the rate has its full weight, and stays for the last part of the stage. What is between
+    has to be several times its settling time, or the rate ends off its target.
+
+    Do: lengthen the stage, or lower `stage1.rate_warmup_steps`, `decoder.weighting.settle` or `freeze`.
+
+    Source: measured here; digits at 1200 steps, a fifth of them warm-up, with settling in a tenth.
+    """
+    weighting, stage = getattr(facts.spec.decoder, "weighting", None), facts.spec.stage1
+    settle, freeze = number(weighting, "settle"), number(weighting, "freeze")
+    if settle is None or freeze is None:
+        return
+    share = 1.0 - freeze - stage.rate_warmup_steps / stage.steps
+    if share < SETTLINGS * settle:
+        text = f"the dial moves in {max(share, 0):.0%} of the steps, less than {SETTLINGS:g} times settle = {settle:g}"
+        yield Finding("decoder.weighting", f"{text}; lengthen that part")

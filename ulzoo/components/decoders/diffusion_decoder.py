@@ -112,7 +112,7 @@ class DiffusionDecoderConfig(Component):
         with inside("schedule"):
             schedule = self.schedule.build(ScheduleIO(), key=None)
         with inside("weighting"):
-            weighting = self.weighting.build(WeightingIO(), key=None)
+            weighting = self.weighting.build(WeightingIO(io.data_shape[1:]), key=None)
         return DiffusionDecoder(
             network=network,
             schedule=schedule,
