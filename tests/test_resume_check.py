@@ -17,14 +17,16 @@ from ulzoo.resume_check import compare_batches, compare_states
 BFLOAT16 = jnp.dtype(jnp.bfloat16).type
 # Both roles of diffusion, with dropout, whose noise is drawn anew in each step.
 NETWORK = "{type: ulzoo.vit.v1, width: 8, depth: 1, heads: 1, embedding_width: 8, dropout: 0.1}"
-DIFFUSION = SPEC.replace(
-    "{type: ulzoo.normal_prior.v1}", f"{{type: ulzoo.diffusion_prior.v1, network: {NETWORK}}}"
-).replace(
-    "ulzoo.mse_decoder.v1",
-    # The loss factor is moved after each step: what moves it has to be resumed too.
-    "ulzoo.diffusion_decoder.v1\n  weighting:"
-    " {type: ulzoo.steered_sigmoid.v1, rate_target: {bits_per_pixel: 0.5}, bias: 2.0}",
-).replace("rate_warmup_steps: 10", "rate_warmup_steps: 2")
+DIFFUSION = (
+    SPEC.replace("{type: ulzoo.normal_prior.v1}", f"{{type: ulzoo.diffusion_prior.v1, network: {NETWORK}}}")
+    .replace(
+        "ulzoo.mse_decoder.v1",
+        # The loss factor is moved after each step: what moves it has to be resumed too.
+        "ulzoo.diffusion_decoder.v1\n  weighting:"
+        " {type: ulzoo.steered_sigmoid.v1, rate_target: {bits_per_pixel: 0.5}, bias: 2.0}",
+    )
+    .replace("rate_warmup_steps: 10", "rate_warmup_steps: 2")
+)
 
 
 @pytest.fixture

@@ -158,9 +158,7 @@ def evaluate_stage(
     return measured
 
 
-def off_target(
-    measured: Sequence[Measured], spec: Spec, evaluation: TrainedEvaluation
-) -> list[Measured]:
+def off_target(measured: Sequence[Measured], spec: Spec, evaluation: TrainedEvaluation) -> list[Measured]:
     """A record `…/rate_error`, rate/target − 1, for each rate measured, if the decoder was given a target.
 
     Training holds its own noisy weights to the target, on training batches; these are the averaged weights.
@@ -171,7 +169,8 @@ def off_target(
     nats, found = target.nats(evaluation.pixels), []
     for record in measured:
         if record.name.endswith("/nats"):
-            interval = None if record.interval is None else tuple(end / nats - 1 for end in record.interval)
+            ends = record.interval
+            interval = None if ends is None else (ends[0] / nats - 1, ends[1] / nats - 1)
             name = f"{record.name.removesuffix('nats')}rate_error"
             found.append(Measured(name, record.value / nats - 1, "1", record.protocol, interval))
     return found

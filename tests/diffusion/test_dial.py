@@ -15,7 +15,6 @@ from ulzoo.diffusion.dial import (
     turned,
 )
 
-
 WITHIN = (-4.6, 6.9)
 START = 0.7
 
@@ -49,7 +48,7 @@ def steered(target, gain, lag, noise, steps, settling, start):
 @pytest.mark.parametrize("target", [12.0, 40.0, 120.0])
 @pytest.mark.parametrize("lag", [30.0, 60.0, 90.0])
 def test_it_settles_on_the_target_over_a_decade(target, lag):
-    """Two lags in a row, which together are up to the time that the dial was told; noise as of a batch of 64."""
+    """Two lags in a row, together up to the time that the dial was told; noise as of a batch of 64."""
     first = float(plant(START, gain=0.8))
     _, rates = steered(target, 0.8, lag, 0.08, 2000, 120, START)
     # 8 % of noise, in means of 24 steps, moves the level by some 3 %; the rate follows with a gain below 1.

@@ -18,9 +18,9 @@ from ulzoo.programs.stage1 import UNITS, stage1
 from ulzoo.spec import parse_spec, spec_hash
 
 GIVEN = "{type: ulzoo.sigmoid.v1, loss_factor: 1.5, bias: 4.0}"
-STEERED = (
-    "{type: ulzoo.steered_sigmoid.v1, rate_target: {bits_per_pixel: 0.5}, bias: 4.0, settle: 1.0, freeze: 0.5}"
-)
+STEERED = """
+    {type: ulzoo.steered_sigmoid.v1, rate_target: {bits_per_pixel: 0.5}, bias: 4.0, settle: 1.0, freeze: 0.5}
+"""
 START = np.float32(4.0 + np.log(2.0))
 STEPS, WARMUP = 20, 4  # of the tiny spec
 
@@ -155,10 +155,11 @@ def test_what_is_given_stays_and_the_other_is_found(given):
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"bias": 1.0, "loss_factor": 3.0}, {"bias": 1.0, "start": 1.0}, {"loss_factor": 3.0, "start": 21.0}]
+    "fields",
+    [{}, {"bias": 1.0, "loss_factor": 3.0}, {"bias": 1.0, "start": 1.0}, {"loss_factor": 3.0, "start": 21.0}],
 )
 def test_one_of_the_two_is_given_and_the_search_starts_within_bounds(fields):
-    with pytest.raises(ValueError, match="give exactly one|start must be from"):
+    with pytest.raises(ValueError, match=r"give exactly one|start must be from"):
         SteeredSigmoidConfig(rate_target={"bits_per_pixel": 1.0}, **fields)
 
 
@@ -186,6 +187,10 @@ def test_a_base_model_has_no_rate_to_be_steered_by(builtin_registry):
 def test_a_target_is_part_of_what_the_weights_depend_on(builtin_registry):
     hashes = {
         spec_hash(parse(STEERED, builtin_registry, *change))
-        for change in ((), ("decoder.weighting.rate_target.bits_per_pixel=0.6",), ("decoder.weighting.freeze=0.4",))
+        for change in (
+            (),
+            ("decoder.weighting.rate_target.bits_per_pixel=0.6",),
+            ("decoder.weighting.freeze=0.4",),
+        )
     }
     assert len(hashes) == 3

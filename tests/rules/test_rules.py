@@ -34,7 +34,7 @@ MSE = "{type: ulzoo.mse_decoder.v1, network: {type: ulzoo.vit.v1, width: 8, dept
 
 
 def steered(target):
-    """Overrides that give a rate; 0.0125 bits per pixel and 32 bytes are 0.05 and 4 bits for each of 64 values."""
+    """Overrides that give a rate: 0.0125 bits per pixel and 32 bytes are 0.05 and 4 bits per latent value."""
     weighting = f"{{type: ulzoo.steered_sigmoid.v1, rate_target: {{{target}}}, loss_factor: 3.0}}"
     return [f"decoder.weighting={weighting}"]
 

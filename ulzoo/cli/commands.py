@@ -134,6 +134,20 @@ def _replay(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("--stage", type=int, choices=(1, 2), help="whose black box; by default the latest")
     parser.add_argument("--step", type=positive, metavar="N", help="of which step; by default the latest")
+def _sweep(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("spec", metavar="SPEC", help="YAML file")
+    parser.add_argument(
+        "--set",
+        action="append",
+        required=True,
+        metavar="A.B=V,V",
+        dest="overrides",
+        help="values of a setting, parted by commas; may be repeated, for every combination; required",
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="of the sweep, new or to be continued; required"
+    )
+    parser.add_argument("--stage", type=int, choices=(1,), help="stage 1 alone; by default all the spec has")
 
 
 def _show(parser: argparse.ArgumentParser) -> None:
@@ -206,6 +220,9 @@ COMMANDS = {
     "reconstruct": Command("put image files through a run's latent", _reconstruct, compiles=True),
     "predict": Command("go on from the first frames of clips", _predict, compiles=True),
     "interpolate": Command("make the frames between two images", _interpolate, compiles=True),
+    "sweep": Command(
+        "run every combination of some settings, and draw them side by side", _sweep, compiles=True
+    ),
     "report": Command("write a page on a run, or on several beside each other", _report),
     "check": Command("check specs down to shapes; print parameters, FLOPs and warnings", _check),
     "show": Command("print a spec with every default, and where each value comes from", _show),

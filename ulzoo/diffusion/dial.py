@@ -1,21 +1,19 @@
 """The dial: moves a level until a measured rate sits on its target. One pure function, one step at a time.
 
-The level is the break-even level λ* = b + ln(c − 1) of a sigmoid weighting: equal steps of it uncover about equal
-shares of an image's information, and any level is a loss factor c above 1. What is held against zero is
+The level is the break-even level λ* = b + ln(c − 1) of a sigmoid weighting: equal steps of it uncover about
+equal shares of an image's information, and any level is a loss factor c above 1. What is held against zero is
 e = ln(rate/target). Between the two stands a proportional-integral controller in its incremental form,
 
     level ← level − GAIN · [ (e − e_before) + e / settling ]
 
-The networks need some time to follow a new level, and `settling` is to be about that time, in steps. The integral
-part takes the error away, within ±LARGEST_ERROR; the proportional part sees it going and holds back in time. In
-this form there is nothing to wind up: what would go beyond the level's bounds is forgotten.
+The networks need some time to follow a new level, and `settling` is to be about that time, in steps. The
+integral part takes the error away, within ±LARGEST_ERROR; the proportional part sees it going and holds back
+in time. In this form there is nothing to wind up: what would go beyond the level's bounds is forgotten.
 
 The rate of a batch is noisy and is averaged first. A rate that is not finite moves nothing.
 """
 
 from __future__ import annotations
-
-import math
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -23,9 +21,9 @@ from jaxtyping import Array, Float, Int
 Scalar = Float[Array, ""]
 
 GAIN = 3.0
-"""ln(rate) rises by a third to one for a level higher by one, as measured on digits: the loop's gain is 1 to 3."""
+"""ln(rate) was found to rise by a third to one for a level higher by one: the loop's gain is 1 to 3."""
 LARGEST_ERROR = 1.5
-"""A factor of 4.5 in the rate; an error beyond it turns the dial no faster, so a bad start cannot throw it."""
+"""A factor of 4.5 in the rate; beyond it the dial turns no faster, so a bad start cannot throw it."""
 
 
 def running_mean(rate: Scalar, measured: Scalar, step: Int[Array, ""], averaging: float) -> Scalar:
@@ -41,7 +39,12 @@ def running_mean(rate: Scalar, measured: Scalar, step: Int[Array, ""], averaging
 
 
 def turned(
-    level: Scalar, before: Scalar, rate: Scalar, target: Scalar, settling: float, within: tuple[Scalar, Scalar]
+    level: Scalar,
+    before: Scalar,
+    rate: Scalar,
+    target: Scalar,
+    settling: float,
+    within: tuple[Scalar, Scalar],
 ) -> Scalar:
     """The level for the next step.
 

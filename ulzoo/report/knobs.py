@@ -53,8 +53,8 @@ class Knobs:
         if self.loss_factor is None or self.bias is None:
             return f"They are to be found for a rate of {self.target}; there is no record of that yet."
         return (
-            f"For a rate of {self.target}, training came to a loss factor of {self.loss_factor:.4g} and a bias of"
-            f" {self.bias:.4g}. {self._level_words}"
+            f"For a rate of {self.target}, training came to a loss factor of {self.loss_factor:.4g} and a"
+            f" bias of {self.bias:.4g}. {self._level_words}"
         )
 
     @property
@@ -67,7 +67,8 @@ class Knobs:
                 " no information pays its way through the latent."
             )
         return (
-            f"The weight is above 1 at levels noisier than λ* = {self.bias:.6g} + ln({self.loss_factor:.6g} − 1)"
+            f"The weight is above 1 at levels noisier than λ* ="
+            f" {self.bias:.6g} + ln({self.loss_factor:.6g} − 1)"
             f" = {self.break_even:.2f}: what an image shows there pays its way through the latent. Finer"
             " detail, at higher log-SNR, is left to the decoder."
         )

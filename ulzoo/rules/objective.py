@@ -172,8 +172,8 @@ def noisy_end(facts: Facts) -> Iterator[Finding]:
 def rate_target(facts: Facts) -> Iterator[Finding]:
     """Rate target that a latent of this size is unlikely to have.
 
-    A latent value at a log-SNR of 5 holds about 3.6 bits if its standard deviation is 1, so more than 4 bits per
-    value have no place; at less than 0.05 a latent counts as collapsed. The paper's runs have 0.3 to 1.
+    A latent value at a log-SNR of 5 holds about 3.6 bits if its standard deviation is 1, so more than 4 bits
+    per value have no place; at less than 0.05 a latent counts as collapsed. The paper's runs have 0.3 to 1.
 
     Do: change `decoder.weighting.rate_target`, or the number of latent values (channels, down-sampling).
 
@@ -185,15 +185,17 @@ def rate_target(facts: Facts) -> Iterator[Finding]:
     bits = target.nats(math.prod(facts.data_shape[1:])) / math.log(2) / math.prod(facts.latent_shape)
     if not FEWEST_BITS <= bits <= MOST_BITS:
         side = "few" if bits < FEWEST_BITS else "many"
-        text = f"{bits:.2g} bits per latent value are {side}; between {FEWEST_BITS:g} and {MOST_BITS:g} is usual"
+        text = (
+            f"{bits:.2g} bits per latent value are {side}; between {FEWEST_BITS:g} and {MOST_BITS:g} is usual"
+        )
         yield Finding("decoder.weighting.rate_target", text)
 
 
 def short_search(facts: Facts) -> Iterator[Finding]:
     """Little time to find the rate.
 
-    The dial waits until the rate has its full weight, and stays for the last part of the stage. What is between
-    has to be several times its settling time, or the rate ends off its target.
+    The dial waits until the rate has its full weight, and stays for the last part of the stage. What is
+    between has to be several times its settling time, or the rate ends off its target.
 
     Do: lengthen the stage, or lower `stage1.rate_warmup_steps`, `decoder.weighting.settle` or `freeze`.
 
@@ -205,5 +207,5 @@ def short_search(facts: Facts) -> Iterator[Finding]:
         return
     share = 1.0 - freeze - stage.rate_warmup_steps / stage.steps
     if share < SETTLINGS * settle:
-        text = f"the dial moves in {max(share, 0):.0%} of the steps, less than {SETTLINGS:g} times settle = {settle:g}"
-        yield Finding("decoder.weighting", f"{text}; lengthen that part")
+        text = f"the dial moves in {max(share, 0):.0%} of the steps, less than {SETTLINGS:g} × settle"
+        yield Finding("decoder.weighting", f"{text} = {SETTLINGS * settle:.0%}; lengthen that part")

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 from pydantic import Field
 
-from ulzoo.diffusion.process import full_precision
+from ulzoo.diffusion.sigmoid_weight import sigmoid_weight
 from ulzoo.interfaces import AbstractWeighting, Scalar, WeightingIO
 from ulzoo.spec import Component
 
@@ -26,10 +25,7 @@ class Sigmoid(AbstractWeighting):
     bias: Float[Array, ""]
 
     def __call__(self, log_snr: Scalar) -> Scalar:
-        log_snr = full_precision(log_snr)
-        # exp(log_sigmoid) keeps its relative precision where the weight is tiny.
-        gate = jnp.exp(jax.nn.log_sigmoid(self.bias.astype(log_snr.dtype) - log_snr))
-        return self.loss_factor.astype(log_snr.dtype) * gate
+        return sigmoid_weight(self.loss_factor, self.bias, log_snr)
 
 
 class SigmoidConfig(Component):

@@ -1,8 +1,8 @@
-"""Sigmoid weight that is given a rate in place of one of its two numbers, and finds that number while training.
+"""Sigmoid weight that is given a rate in place of one of its two numbers, which it finds while training.
 
-w(λ) = c sigmoid(b − λ) as in `sigmoid.py`. `ulzoo.diffusion.dial` moves the break-even level λ* = b + ln(c − 1)
-until the rate that stage 1 measures sits on the target; c follows where b is given, b where c is. For the last
-part of the stage both stay, so that the final objective is a fixed one.
+w(λ) = c sigmoid(b − λ) as in `sigmoid.py`. `ulzoo.diffusion.dial` moves the break-even level
+λ* = b + ln(c − 1) until the rate that stage 1 measures sits on the target; c follows where b is given, b
+where c is. For the last part of the stage both stay, so that the final objective is a fixed one.
 
 Weighting: Heek et al. 2026, figure 3. The dial is not the paper's.
 """
@@ -17,8 +17,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 from pydantic import Field, model_validator
 
-from ulzoo.components.weightings.sigmoid import Sigmoid
 from ulzoo.diffusion.dial import running_mean, turned
+from ulzoo.diffusion.sigmoid_weight import sigmoid_weight
 from ulzoo.errors import InterfaceError
 from ulzoo.interfaces import AbstractSteeredWeighting, Scalar, WeightingIO
 from ulzoo.spec import Component, SpecModel
@@ -50,7 +50,7 @@ class SteeredSigmoid(AbstractSteeredWeighting):
     freeze: float = eqx.field(static=True)
 
     def __call__(self, log_snr: Scalar) -> Scalar:
-        return Sigmoid(self.loss_factor, self.bias)(log_snr)
+        return sigmoid_weight(self.loss_factor, self.bias, log_snr)
 
     @property
     def loss_factor(self) -> Float[Array, ""]:
@@ -109,8 +109,8 @@ class RateTarget(SpecModel):
 
 
 class SteeredSigmoidConfig(Component):
-    """Sigmoid weight that is given a rate in place of its loss factor, or of its bias, for a decoder: that one is
-    found while training. Source: Heek et al. 2026, figure 3; the dial is not the paper's."""
+    """Sigmoid weight of a decoder that is given a rate in place of its loss factor, or of its bias: that one
+    is found while training. Source: Heek et al. 2026, figure 3; the dial is not the paper's."""
 
     type: Literal["ulzoo.steered_sigmoid.v1"] = "ulzoo.steered_sigmoid.v1"
     example: ClassVar = {"rate_target": {"bits_per_pixel": 0.2}, "loss_factor": 3.0}
@@ -120,10 +120,11 @@ class SteeredSigmoidConfig(Component):
     """b, a log-SNR, if it is to stay and the loss factor is to be found: above it (less noise) errors are
     discounted."""
     loss_factor: float | None = Field(default=None, ge=LOWEST_LOSS_FACTOR, le=HIGHEST_LOSS_FACTOR)
-    """c_lf, dimensionless, if it is to stay and the bias is to be found. Reaches further than the other way."""
+    """c_lf, dimensionless, if it is to stay and the bias is to be found: reaches further than the other
+    way."""
     start: float | None = None
-    """Where the search begins, and stays until the rate has its full weight: a loss factor (null: 3), or a bias
-    (null: 2 ln(128 / edge))."""
+    """Where the search begins, and stays until the rate has its full weight: a loss factor (null: 3), or a
+    bias (null: 2 ln(128 / edge))."""
     settle: float = Field(default=0.1, gt=0.0, le=1.0)
     """Time that the networks are given to follow, as a share of the stage's steps: a longer one is calmer and
     slower. The rate is averaged over a fifth of it."""
@@ -158,7 +159,10 @@ class SteeredSigmoidConfig(Component):
             bias = _usual_bias(io.space) if self.start is None else self.start
         level, target = bias + math.log(factor - 1.0), self.rate_target.nats(math.prod(io.space))
         return SteeredSigmoid(
-            *(jnp.asarray(value, jnp.float32) for value in (level, given, 0.0, target)),
+            level=jnp.asarray(level, jnp.float32),
+            given=jnp.asarray(given, jnp.float32),
+            rate=jnp.zeros((), jnp.float32),
+            target=jnp.asarray(target, jnp.float32),
             finds="loss_factor" if self.loss_factor is None else "bias",
             settle=self.settle,
             freeze=self.freeze,
