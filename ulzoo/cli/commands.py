@@ -150,6 +150,13 @@ def _sweep(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", type=int, choices=(1,), help="stage 1 alone; by default all the spec has")
 
 
+def _study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="YAML file of a study")
+    parser.add_argument("--out", metavar="DIR", help="of the runs, new or to be continued")
+    parser.add_argument("--pages", metavar="DIR", help="where the page goes; by default into --out")
+    parser.add_argument("--check", action="store_true", help="check all variants down to shapes, run none")
+
+
 def _show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", metavar="SPEC", help="YAML file, or a run directory")
     add_set(parser)
@@ -223,6 +230,7 @@ COMMANDS = {
     "sweep": Command(
         "run every combination of some settings, and draw them side by side", _sweep, compiles=True
     ),
+    "study": Command("run variants of a spec, and say which claims they agree with", _study, compiles=True),
     "report": Command("write a page on a run, or on several beside each other", _report),
     "check": Command("check specs down to shapes; print parameters, FLOPs and warnings", _check),
     "show": Command("print a spec with every default, and where each value comes from", _show),

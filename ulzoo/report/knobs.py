@@ -81,12 +81,16 @@ def knobs_of(run: RunData) -> Knobs:
     kind = weighting.get("type")
     known = kind.rpartition("::")[2] if isinstance(kind, str) else None
     if known == "ulzoo.steered_sigmoid.v1":
-        found = [run.curve(f"stage1/train/{name}") for name in ("loss_factor", "bias")]
-        last = [curve[-1][1] if curve else None for curve in found]
-        return Knobs(kind, *last, target=_target(weighting.get("rate_target")))
+        target = _target(weighting.get("rate_target"))
+        return Knobs(kind, _last(run, "loss_factor"), _last(run, "bias"), target)
     if known == "ulzoo.sigmoid.v1":
         return Knobs(kind, _number(weighting.get("loss_factor")), _number(weighting.get("bias")))
     return Knobs(kind, _number(run.setting("decoder.loss_factor")), None)
+
+
+def _last(run: RunData, name: str) -> float | None:
+    points = run.curve(f"stage1/train/{name}")
+    return points[-1][1] if points else None
 
 
 def _target(given: object) -> str | None:
