@@ -74,7 +74,7 @@ def test_another_spec_is_refused_before_anything_is_done(spec, tmp_path, unreal,
     ("sets", "words"),
     [
         (["--set", "decoder.los_factor=1,2"], "did you mean 'loss_factor'"),
-        (["--set", "encoder.latent_channels=2,-1"], "must be greater than 0"),
+        (["--set", "encoder.latent_channels=2,-1"], "must be at least 1"),
         (["--set", "seed"], "expected PATH=VALUE,VALUE"),
     ],
 )
