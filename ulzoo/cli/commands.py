@@ -134,6 +134,8 @@ def _replay(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("--stage", type=int, choices=(1, 2), help="whose black box; by default the latest")
     parser.add_argument("--step", type=positive, metavar="N", help="of which step; by default the latest")
+
+
 def _sweep(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", metavar="SPEC", help="YAML file")
     parser.add_argument(
