@@ -62,6 +62,8 @@ def python(program, *arguments):
         (["check", "no-such.yaml"], 2, "no-such.yaml"),
         (["run", "--resume", "no-such-run"], 2, "no-such-run: no such run directory"),
         (["sample", "no-such-run"], 2, "no-such-run: no such run directory"),
+        (["compare", "no-such-run", "another"], 2, "no-such-run: no such run directory"),
+        (["weights", "list"], 0, "licence: "),
     ],
 )
 def test_no_jax(arguments, status, shows):

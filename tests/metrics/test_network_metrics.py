@@ -14,22 +14,34 @@ from small_run import SPEC, finished_run
 from ulzoo.cli import main
 from ulzoo.errors import InterfaceError
 from ulzoo.interfaces import DataIO
+from ulzoo.metrics.clip_score import write_random_clip
+from ulzoo.metrics.dinov2_features import write_random_dinov2
 from ulzoo.metrics.fid import FIDConfig
 from ulzoo.metrics.inception_features import InceptionFeatures, write_random_inception
 from ulzoo.metrics.kid import KIDConfig
+from ulzoo.metrics.lpips import write_random_lpips
 from ulzoo.records import parse_record
 from ulzoo.weights.reading import sha256_of
 from ulzoo.weights.safetensors_file import write_safetensors
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return write_random_inception(tmp_path_factory.mktemp("weights"))
+def weights(folder):
+    return write_random_inception(folder)
 
 
 @pytest.fixture(scope="module")
-def measured(weights, tmp_path_factory):
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("weights")
+
+
+@pytest.fixture(scope="module")
+def measured(weights, folder, tmp_path_factory):
     """Records by name of a run whose spec asks for every one of these metrics."""
+    pytest.importorskip("tokenizers", reason="the extra `clip` is not installed")
+    dinov2 = {"weights": write_random_dinov2(folder), "side": 28}
+    lpips, clip = write_random_lpips(folder, "alex"), write_random_clip(folder)
+    digits = [f"a photo of the digit {digit}" for digit in range(10)]
     folder = tmp_path_factory.mktemp("run") / "run"
     shutil.copytree(finished_run().directory, folder)
     features = {"weights": weights}
@@ -41,6 +53,11 @@ def measured(weights, tmp_path_factory):
         {"type": "ulzoo.inception_score.v1", "features": features, "count": 20, "splits": 4},
         {"type": "ulzoo.precision_recall.v1", "features": features, "count": 24, "real_count": 40},
         {"type": "ulzoo.density_coverage.v1", "features": features, "count": 24, "real_count": 40},
+        {"type": "ulzoo.fd_dinov2.v1", "features": dinov2, "count": 24, "real_count": 40, "resamples": 2},
+        {"type": "ulzoo.rfd_dinov2.v1", "features": dinov2, "count": 20, "resamples": 0},
+        {"type": "ulzoo.lpips.v1", **lpips, "resize": 32, "count": 20},
+        {"type": "ulzoo.ssim.v1", "window": 7, "count": 20},
+        {"type": "ulzoo.clip_score.v1", **clip, "prompts": digits, "count": 24},
     ]
     (folder / "resolved.yaml").write_text(yaml.safe_dump(spec))
     before = len((folder / "metrics.jsonl").read_text().splitlines())
@@ -52,7 +69,9 @@ def measured(weights, tmp_path_factory):
 def test_every_metric_is_recorded(measured):
     names = {name for name in measured if "examples" not in name}
     stage2 = ("fid", "kid", "inception_score", "precision", "recall", "density", "coverage")
-    assert names >= {"stage1/heldout/rfid", *(f"stage2/train/{name}" for name in stage2)}
+    stage2 += ("fd_dinov2", "clip_score")
+    stage1 = {f"stage1/heldout/{name}" for name in ("rfid", "rfd_dinov2", "lpips", "ssim")}
+    assert names >= {*stage1, *(f"stage2/train/{name}" for name in stage2)}
     for name in names:
         record = measured[name]
         assert record.interval is None or record.interval[0] <= record.value <= record.interval[1]
@@ -74,6 +93,10 @@ def test_a_number_says_how_it_was_measured(measured, weights):
     assert reconstructed["reference"]["of"] == "the reconstructed images themselves"
     assert reconstructed["decoder_sampler"]["steps"] == 2
     assert reconstructed["images"] == reconstructed["reference"]["images"] == 20
+    told = measured["stage2/train/clip_score"].protocol
+    assert told["prompts"][3] == "a photo of the digit 3"
+    assert len(told["tokenizer_sha256"]) == len(measured["stage1/heldout/lpips"].protocol["heads"]["sha256"])
+    assert measured["stage1/heldout/ssim"].protocol["reference"] == reconstructed["reference"]
     other = measured["stage2/train/kid"].protocol["reference"]
     assert other == how["reference"]
 

@@ -114,6 +114,19 @@ def _report(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directories", nargs="+", metavar="RUN", help="two run directories or more")
+    parser.add_argument(
+        "--metric",
+        action="append",
+        default=[],
+        metavar="NAME",
+        dest="metrics",
+        help="only this number, such as fid or stage2/train/fid; it must be comparable; may be repeated",
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+
 def _check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("specs", nargs="+", metavar="SPEC", help="YAML files")
     parser.add_argument(
@@ -221,6 +234,13 @@ def _data(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--threads", type=positive, default=2, metavar="N", help="readers (2)")
 
 
+def _weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("list", "get"), help="list what is known, or fetch one of it")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="such as inception; for get")
+    parser.add_argument("--out", metavar="DIR", help="by default ulzoo/weights in the user's cache")
+    parser.add_argument("--url", metavar="URL", help="a mirror; by default where the file is published")
+
+
 COMMANDS = {
     "run": Command("train both stages of a spec, measure, and draw samples", _run, compiles=True),
     "train": Command("train one stage, of a spec or of a run", _train, compiles=True),
@@ -234,6 +254,7 @@ COMMANDS = {
     ),
     "study": Command("run variants of a spec, and say which claims they agree with", _study, compiles=True),
     "report": Command("write a page on a run, or on several beside each other", _report),
+    "compare": Command("put numbers of runs side by side, where they were measured alike", _compare),
     "check": Command("check specs down to shapes; print parameters, FLOPs and warnings", _check),
     "show": Command("print a spec with every default, and where each value comes from", _show),
     "diff": Command("say what two specs or runs differ in, grouped by what it means", _diff),
@@ -248,6 +269,7 @@ COMMANDS = {
     "schema": Command("write a JSON Schema of everything installed, for editors", _schema),
     "components": Command("list what is installed, or describe one component", _components),
     "data": Command("prepare pictures as shards, or check what is in them", _data),
+    "weights": Command("list public weights for metrics, or fetch one; else no network is used", _weights),
     "plugin": Command("write a distribution with a component of your own, to be changed", _plugin),
 }
 """Name → command; `ulzoo.cli.<name>_command`, with _ for -, has its `run(arguments)`."""

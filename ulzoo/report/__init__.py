@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ulzoo.errors import RunError
+
+if TYPE_CHECKING:
+    from ulzoo.report.reading import RunData
 
 EXTRA = "pip install 'ulzoo[report]'"
 MOST = 8
@@ -51,20 +55,30 @@ def write_comparison(directories: Sequence[str | Path], path: str | Path = "comp
         RunError: as `write_report`, or one run is given twice, or fewer than two or more than eight are.
     """
     _require()
-    from ulzoo.report.reading import read_run
+    runs = read_apart(directories)
     from ulzoo.report.settings import spec_rows
+
+    settings = spec_rows(runs)
+    # Not before: what draws loads NumPy, after which specs can no longer be read without JAX.
+    from ulzoo.report.comparison import comparison
+
+    return _write(comparison(runs, settings), Path(path))
+
+
+def read_apart(directories: Sequence[str | Path]) -> list[RunData]:
+    """Several runs as their files tell them, to be compared.
+
+    Raises:
+        RunError: no run directory, one run is given twice, or fewer than two or more than eight are.
+    """
+    from ulzoo.report.reading import read_run
 
     if not 2 <= len(directories) <= MOST:
         raise RunError(f"a comparison shows 2 to {MOST} runs, got {len(directories)}")
     places = [Path(directory).resolve() for directory in directories]
     if twice := [str(given) for given, at in zip(directories, places, strict=True) if places.count(at) > 1]:
         raise RunError(f"{twice[0]}: given twice; a run is not compared with itself")
-    runs = [read_run(directory) for directory in directories]
-    settings = spec_rows(runs)
-    # Not before: what draws loads NumPy, after which specs can no longer be read without JAX.
-    from ulzoo.report.comparison import comparison
-
-    return _write(comparison(runs, settings), Path(path))
+    return [read_run(directory) for directory in directories]
 
 
 def _require() -> None:

@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ulzoo.records import Record
+from ulzoo.report.alike import side_by_side
 from ulzoo.report.figures import curves, rate_by_level
 from ulzoo.report.gaps import gaps
 from ulzoo.report.knobs import knobs_of
-from ulzoo.report.numbers import duration, flat, interval_words, short
+from ulzoo.report.numbers import duration, interval_words, short
 from ulzoo.report.pictures import Example, examples, sheet
 from ulzoo.report.reading import RunData
 from ulzoo.report.rendering import render
 from ulzoo.report.settings import Setting
 from ulzoo.report.tables import total_seconds
-
-OF_THE_MODEL = frozenset({"spec_hash", "ema", "training_seed", "training_steps", "hardware"})
-"""Entries of a protocol that say what was measured, not how: runs that are compared differ in them."""
 
 
 @dataclass(frozen=True)
@@ -64,28 +62,15 @@ def comparison(runs: Sequence[RunData], settings: Sequence[Setting]) -> str:
 
 def record_rows(runs: Sequence[RunData]) -> list[Row]:
     """Measured numbers of all runs, in the order of the first run that has each."""
-    names = dict.fromkeys(name for run in runs for name in run.measured)
-    return [_row(name, [run.measured.get(name) for run in runs]) for name in names]
-
-
-def _row(name: str, records: list[Record | None]) -> Row:
-    present = [record for record in records if record is not None]
-    cells = [
-        None
-        if record is None
-        else (short(record.value), interval_words(record.interval), str(record.protocol.get("rate", "")))
-        for record in records
+    return [
+        Row(row.name, row.units, tuple(map(_cell, row.records)), row.differs) for row in side_by_side(runs)
     ]
-    protocols = [None if record is None else flat(record.protocol) for record in records]
-    known = [protocol for protocol in protocols if protocol is not None]
-    fields = dict.fromkeys(field for protocol in known for field in protocol if field not in OF_THE_MODEL)
-    differs = []
-    for field in fields:
-        if len({protocol.get(field) for protocol in known}) > 1:
-            values = ("" if one is None else one.get(field, "none") for one in protocols)
-            differs.append((field, tuple(values)))
-    units = dict.fromkeys("" if record.unit == "1" else record.unit for record in present)
-    return Row(name, " / ".join(units), tuple(cells), tuple(differs))
+
+
+def _cell(record: Record | None) -> tuple[str, str, str] | None:
+    if record is None:
+        return None
+    return short(record.value), interval_words(record.interval), str(record.protocol.get("rate", ""))
 
 
 def shared_examples(shown: Sequence[list[Example]]) -> list[list[Example]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -86,8 +87,8 @@ def _format(path: Path, head: bytes) -> Callable[[Path], dict[str, Entry]]:
 
 
 def taken(
-    file: WeightsFile, build: Callable[[Take], object], *, values: bool = True, spare: Collection[str] = ()
-) -> object:
+    file: WeightsFile, build: Callable[[Take], Any], *, values: bool = True, spare: Collection[str] = ()
+) -> Any:
     """What `build` makes of a file's arrays; every array of the file must be used.
 
     Args:

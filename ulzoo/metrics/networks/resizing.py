@@ -56,21 +56,14 @@ def clean_bicubic(images: np.ndarray, height: int, width: int) -> np.ndarray:
     return out.clip(0, 255)
 
 
-def pillow_bicubic(images: np.ndarray, side: int) -> np.ndarray:
-    """Antialiased bicubic of Pillow on bytes: the shorter side to `side`, then the square in the middle.
-
-    uint8 (b, h, w, 3) → uint8 (b, side, side, 3).
-    """
+def pillow_bicubic(images: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Antialiased bicubic of Pillow, on bytes: uint8 (b, h, w, 3) → uint8 (b, height, width, 3)."""
     from PIL import Image
 
-    height, width = images.shape[1:3]
-    short = min(height, width)
-    size = (int(side * width / short), int(side * height / short))
-    left, top = (size[0] - side) // 2, (size[1] - side) // 2
-    out = np.empty((len(images), side, side, 3), np.uint8)
+    out = np.empty((len(images), height, width, 3), np.uint8)
     for row, image in enumerate(images):
-        whole = Image.fromarray(np.ascontiguousarray(image)).resize(size, Image.Resampling.BICUBIC)
-        out[row] = np.asarray(whole)[top : top + side, left : left + side]
+        whole = Image.fromarray(np.ascontiguousarray(image))
+        out[row] = np.asarray(whole.resize((width, height), Image.Resampling.BICUBIC))
     return out
 
 

@@ -1,0 +1,73 @@
+"""Fréchet distance of samples on features of DINOv2: Stein et al. 2306.04675."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from ulzoo.metrics.dinov2_features import DINOv2Features, write_random_dinov2
+from ulzoo.spec.component import Component
+
+if TYPE_CHECKING:
+    from ulzoo.interfaces import DataIO
+    from ulzoo.metrics.base import Metric
+
+
+class FDDINOv2Config(Component):
+    """Fréchet distance between samples and real images on the features of DINOv2."""
+
+    type: Literal["ulzoo.fd_dinov2.v1"] = "ulzoo.fd_dinov2.v1"
+    stage: ClassVar[int] = 2
+    example: ClassVar = {
+        **{"features": {"weights": "dinov2_vits14_pretrain.pth", "side": 28}, "count": 24},
+        **{"real_count": 24, "resamples": 2},
+    }
+
+    features: DINOv2Features
+    """The network, its weights, and how images are resized for it."""
+
+    split: Literal["train", "heldout"] = "train"
+    """The real images that samples are compared with; papers take the training set."""
+
+    count: int = Field(default=50_000, ge=2)
+    """Samples. The distance is biased upwards, about as one over their number: compare equal numbers."""
+
+    real_count: int | None = Field(default=None, ge=2)
+    """At most this many real images of the split, spread evenly; null for all."""
+
+    seed: int = Field(default=0, ge=0)
+    """Of the samples and the bootstrap."""
+
+    resamples: int = Field(default=20, ge=0, le=1000)
+    """Bootstrap resamples of the samples for the interval; below 2 there is none, and no features are kept on
+    disk."""
+
+    @classmethod
+    def example_files(cls, folder: Path) -> Mapping[str, Any]:
+        """A small network with random weights."""
+        return {"features": {"weights": write_random_dinov2(folder), "side": 28}}
+
+    def build(self, io: DataIO | None = None, *, key: object = None) -> Metric:
+        """A function of an evaluation to one record.
+
+        Raises:
+            InterfaceError: data that are no images, or a file that does not hold the network.
+        """
+        from ulzoo.metrics.frechet_metric import FrechetPlan, frechet_measure
+        from ulzoo.metrics.streams import Real, Samples
+
+        self.features.check(io)
+        return frechet_measure(
+            FrechetPlan(
+                name=f"stage2/{self.split}/fd_dinov2",
+                found=Samples(self.count, self.seed),
+                reference=Real(self.split, self.real_count),
+                words=f"{self.split} images",
+                network=self.features,
+                resamples=self.resamples,
+                seed=self.seed,
+            )
+        )
