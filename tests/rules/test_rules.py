@@ -30,6 +30,7 @@ stage2: {steps: 2000, batch_size: 64}
 evaluate: [{type: ulzoo.bits_per_pixel.v1}, {type: ulzoo.pca_frechet.v1}]
 """
 
+FID = "{type: ulzoo.fid.v1, features: {weights: x}"
 MSE = "{type: ulzoo.mse_decoder.v1, network: {type: ulzoo.vit.v1, width: 8, depth: 1}, loss_factor: 0.5}"
 
 
@@ -89,6 +90,7 @@ def test_a_sound_spec_is_not_warned_about(told):
         ("UL013", "evaluate", ["evaluate=[{type: ulzoo.psnr.v1, split: train}]"], {}),
         ("UL014", "evaluate.1.count", ["evaluate.1.count=200"], {}),
         ("UL014", "evaluate.0.count", ["evaluate.0.count=16"], {}),
+        ("UL014", "evaluate.1.count", [f"evaluate=[{{type: ulzoo.psnr.v1}}, {FID}, count: 9999}}]"], {}),
         ("UL015", "parallel.mesh.fsdp", ["parallel.mesh.fsdp=2"], {"divided": {"fsdp": 0.79}}),
         ("UL015", "parallel.mesh.tensor", [], {"divided": {"fsdp": 0.9, "tensor": 0.1}}),
         ("UL016", "parallel.rules.1.match", [], {"idle_rules": ("parallel.rules.1",)}),
@@ -111,6 +113,7 @@ def test_a_rule_speaks(told, code, path, overrides, facts):
         (["stage1.rate_warmup_steps=750"], {}),
         (["prior.schedule.log_snr_min=-10"], {}),
         (["evaluate.1.count=320"], {}),
+        ([f"evaluate=[{{type: ulzoo.psnr.v1}}, {FID}, count: 10000}}]"], {}),
         # Large models are not known to collapse, and a prior without parameters cannot overcharge.
         (["stage1.rate_warmup_steps=0"], {"parameters": (10_000_000, 10, 10, 20)}),
         (["stage1.rate_warmup_steps=0", "prior={type: ulzoo.normal_prior.v1}"], {"parameters": (9, 0, 9, 9)}),
