@@ -130,6 +130,8 @@ def test_a_first_stage_alone_on_damaged_pictures_that_collapses(tmp_path):
     with Run.open(tmp_path / "run") as run:
         assert run.finished() == ("stage1", "evaluate1")
         names = [record.name for record in run.records()]
+        met = [record for record in run.records() if record.name == "stage1/train/damaged_records"]
+    assert (met[-1].value, list(met[-1].extra["names"])) == (1, ["damaged.png"])
     assert "stage1/heldout/collapsed" in names
     assert not any(name.startswith("stage2") for name in names)
     assert not (tmp_path / "run" / "samples" / "grid.png").exists()

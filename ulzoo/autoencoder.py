@@ -97,7 +97,22 @@ class Autoencoder(eqx.Module):
         self, x: Float[Array, "c *space"], k_encoder: PRNGKeyArray, k_latent: PRNGKeyArray, *, inference: bool
     ) -> tuple[Float[Array, "k *latent"], Float[Array, "*latent"]]:
         """z_clean and the learned noise's part of the rate by position (zero for fixed noise)."""
-        mean, log_variance = self.moments(x, key=None if inference else k_encoder)
+        return self._drawn(*self.moments(x, key=None if inference else k_encoder), k_latent)
+
+    def sample_stored(
+        self, stored: Float[Array, "m *latent"], k_latent: PRNGKeyArray
+    ) -> Float[Array, "k *latent"]:
+        """z_clean as `sample_clean` gives it, from the encoder's output, which was computed before.
+
+        Args:
+            stored: z_clean; for learned noise mean and log-variance, one after the other.
+        """
+        if self.noise == "fixed":
+            return stored
+        mean, log_variance = jnp.split(stored, 2)
+        return self._drawn(mean, log_variance, k_latent)[0]
+
+    def _drawn(self, mean: Array, log_variance: Array | None, k_latent: PRNGKeyArray) -> tuple[Array, Array]:
         if log_variance is None:
             return mean, jnp.zeros(mean.shape[1:])
         noise = jnp.exp(0.5 * log_variance) * jax.random.normal(k_latent, mean.shape)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ulzoo.blackbox.origin import Origin
 from ulzoo.blackbox.playing import Stage
 from ulzoo.blackbox.recording import record_failure
 from ulzoo.checkpoint import Checkpoints
+from ulzoo.damage_log import damage_hook
 from ulzoo.data.pipeline import Batch, Batches, batches
+from ulzoo.encoding import check_same_latents, stage2_data, trained_on
 from ulzoo.errors import NonFiniteError, TrainingError
 from ulzoo.experiment import Experiment
 from ulzoo.hooks import UNFINISHED, MetricLog, save_checkpoints, stop_when_asked
@@ -56,6 +59,11 @@ def train_stage(
     failure: NonFiniteError | None = None
     units = (stage1_program if stage == 1 else stage2_program).UNITS
     manifest = checkpoint_manifest(spec, stage)
+    dataset: Any = experiment.data
+    if stage == 2:
+        dataset = stage2_data(spec, settings.latents, autoencoder)
+        if settings.latents is not None:
+            say(f"stage {stage}: on latents from {settings.latents}")
     retention = retention_of(settings)
     with (
         Checkpoints(run.checkpoints(stage), retention=retention) as checkpoints,
@@ -71,10 +79,12 @@ def train_stage(
                 say(f"stage {stage}: passed over a damaged checkpoint: {fault}")
             say(f"stage {stage}: continuing at step {done} of {settings.steps}")
             unfinished = checkpoints.manifest(done).get(UNFINISHED, [])
+            check_same_latents(checkpoints.manifest(done), dataset)
+        manifest |= trained_on(dataset)
         run.truncate_after(program.name, done)
         with (
             batches(
-                experiment.data, batch_size=settings.batch_size, seed=spec.seed, start_step=done
+                dataset, batch_size=settings.batch_size, seed=spec.seed, start_step=done
             ) as stream,
             Progress(f"stage {stage}", settings.steps, start=done, images=settings.batch_size) as progress,
         ):
@@ -90,6 +100,7 @@ def train_stage(
                 (1, log),
                 (settings.checkpoint_every or last, save),
                 (1, clock),
+                (settings.log_every, damage_hook(stream, program.name, run.records(), run.append)),
                 (1, stop_when_asked(stop, checkpoints, manifest, log)),
             ]
             try:

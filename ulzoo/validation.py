@@ -60,4 +60,6 @@ class Validation:
         ]
 
     def _chosen(self, batch: Batch) -> Batch:
-        return {name: batch[name] for name in self._program.abstract_batch}
+        # Latents that training reads from disk are of the training split: here images are encoded.
+        names = ("image" if name == "latent" else name for name in self._program.abstract_batch)
+        return {name: batch[name] for name in names}

@@ -105,6 +105,24 @@ def _completion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", help="by default a new folder under RUN/predictions")
 
 
+def _encode(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument(
+        "data", metavar="DATA", help="train or heldout: the run's own data; or as IN of `data prepare`"
+    )
+    parser.add_argument("out", metavar="OUT", help="folder to make")
+    parser.add_argument("--shards", type=positive, default=1, metavar="N", help="files (1)")
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16"), default="float32", help="of the numbers on disk (float32)"
+    )
+    parser.add_argument("--flip", action="store_true", help="also of the mirrored pictures")
+    parser.add_argument(
+        "--draws", type=natural, default=0, metavar="N", help="of N random draws instead, for random crops"
+    )
+    parser.add_argument("--batch-size", type=positive, default=64, metavar="N", help="encoded at once (64)")
+    parser.add_argument("--threads", type=positive, default=2, metavar="N", help="readers (2)")
+
+
 def _report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "directories", nargs="+", metavar="RUN", help="a run directory; several are shown beside each other"
@@ -253,6 +271,7 @@ COMMANDS = {
         "run every combination of some settings, and draw them side by side", _sweep, compiles=True
     ),
     "study": Command("run variants of a spec, and say which claims they agree with", _study, compiles=True),
+    "encode": Command("write the latents of a run's data to disk, for stage 2", _encode, compiles=True),
     "report": Command("write a page on a run, or on several beside each other", _report),
     "compare": Command("put numbers of runs side by side, where they were measured alike", _compare),
     "check": Command("check specs down to shapes; print parameters, FLOPs and warnings", _check),

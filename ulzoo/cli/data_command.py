@@ -44,14 +44,18 @@ def _prepare(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    if (manifest := _manifest(arguments.source)).get("kind") == "ulzoo latents":
+        return _check_latents(arguments)
     from ulzoo.data.opening import open_collection
+    from ulzoo.data.shard_files import damage
+    from ulzoo.data.storage import local
     from ulzoo.data.survey import survey
     from ulzoo.images import write_png
 
     collection = open_collection(arguments.source, labels=_labels(arguments))
     with Progress("check", len(collection), unit="records") as progress:
         found = survey(collection, tiny=arguments.tiny, threads=arguments.threads, advance=progress.advance)
-    found.shards += _shards(arguments.source)
+    found.shards += damage(local(arguments.source), manifest) if manifest else []
     print("\n".join(found.lines()))
     if arguments.out is not None:
         folder = _folder(arguments.out)
@@ -63,15 +67,24 @@ def _check(arguments: argparse.Namespace) -> int:
     return 0 if found.sound else 1
 
 
-def _shards(source: str) -> list[str]:
-    """Damage of shards that a manifest beside them tells of."""
-    from ulzoo.data.shard_files import MANIFEST, damage, load_manifest
+def _check_latents(arguments: argparse.Namespace) -> int:
+    from ulzoo.data.latents import LatentCache, survey_latents
+
+    cache = LatentCache(arguments.source)
+    with Progress("check", cache.manifest["records"], unit="records") as progress:
+        lines, sound = survey_latents(cache, threads=arguments.threads, advance=progress.advance)
+    print("\n".join(lines))
+    return 0 if sound else 1
+
+
+def _manifest(source: str) -> dict[str, Any]:
+    """The manifest in a local folder, empty if there is none."""
+    from ulzoo.data.shard_files import MANIFEST, load_manifest
     from ulzoo.data.storage import is_remote, local
 
-    if source.lstrip().startswith("{") or is_remote(source):
-        return []
-    folder = local(source)
-    return damage(folder, load_manifest(folder)) if (folder / MANIFEST).is_file() else []
+    if source.lstrip().startswith("{") or is_remote(source) or not (local(source) / MANIFEST).is_file():
+        return {}
+    return load_manifest(local(source))
 
 
 def _labels(arguments: argparse.Namespace) -> bool | None:

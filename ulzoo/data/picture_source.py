@@ -113,8 +113,16 @@ class PictureSource(Source):
         return self.collection.name(int(self.places[index]))
 
     def caption(self, index: int) -> str | None:
-        """Reads the record anew. Raises CorruptImage and DataError."""
-        return self.picture(index).caption
+        """Reads the record anew; None for one that is damaged. Raises DataError."""
+        if not self.collection.has_captions:
+            return None
+        try:
+            return self.picture(index).caption
+        except CorruptImage:
+            return None
+
+    def augmentation(self) -> str:
+        return "random" if self._config.crop == "random" else "flip" if self._config.flip else "none"
 
     def picture(self, index: int) -> Picture:
         """Record `index` as it is stored, with its caption. Raises CorruptImage and DataError."""

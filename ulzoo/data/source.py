@@ -70,6 +70,10 @@ class Source(Protocol):
         """Changes when the split holds other records; empty where that cannot be told."""
         return ""
 
+    def augmentation(self) -> str:
+        """What `draw` adds: "none"; "flip": a mirror image where `rng.random()` < 1/2; or "random"."""
+        return "none" if type(self).draw is Source.draw else "random"
+
     def under_way(self) -> list[tuple[str, float]]:
         """Name of each record that is being read now, and for how many seconds; the longest first."""
         return []

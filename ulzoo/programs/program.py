@@ -13,7 +13,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, PRNGKeyArray
 
-from ulzoo.interfaces import DataIO
+from ulzoo.interfaces import DataIO, Shape
 from ulzoo.parallel.activations import MisfitError, constrain
 from ulzoo.parallel.layout import Layout
 from ulzoo.parallel.mesh import check_batch, over_batch, replicated
@@ -85,6 +85,7 @@ def make_program(
     layout: Layout | None = None,
     prefix: str = "",
     steer: Steer | None = None,
+    latent: Shape | None = None,
 ) -> Program:
     """The machinery that both stages share.
 
@@ -103,6 +104,7 @@ def make_program(
         layout: where parameters live; by default every device has all of them.
         prefix: role of the modules, if they are one; else their fields are roles.
         steer: moves the knobs after each step, by what was measured in it; without it they stay.
+        latent: shape of the `latent` that batches hold in place of an image.
 
     Raises:
         InterfaceError: the layout does not fit the parameters, or the mesh and `accumulate` the batch.
@@ -197,7 +199,7 @@ def make_program(
     abstract_state = jax.tree.map(_with_sharding, shapes, state_homes)
     abstract_batch = {
         entry: _with_sharding(leaf, over_batch(mesh))
-        for entry, leaf in _batch_shapes(data, batch_size).items()
+        for entry, leaf in _batch_shapes(data, batch_size, latent).items()
     }
 
     def modules(state: TrainState, *, ema: bool = True) -> Any:
@@ -237,11 +239,14 @@ def to_images(x: Array) -> Array:
 
 def raw_conditions(batch: Batch) -> dict[str, Array]:
     """What conditioners may see of a batch: all but the images and the bookkeeping."""
-    return {name: value for name, value in batch.items() if name not in ("image", "index", "mask")}
+    return {name: value for name, value in batch.items() if name not in ("image", "latent", "index", "mask")}
 
 
-def _batch_shapes(data: DataIO, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
-    batch = {"image": jax.ShapeDtypeStruct((batch_size, *data.shape[1:], data.shape[0]), jnp.uint8)}
+def _batch_shapes(data: DataIO, batch_size: int, latent: Shape | None) -> dict[str, jax.ShapeDtypeStruct]:
+    if latent is None:
+        batch = {"image": jax.ShapeDtypeStruct((batch_size, *data.shape[1:], data.shape[0]), jnp.uint8)}
+    else:
+        batch = {"latent": jax.ShapeDtypeStruct((batch_size, *latent), jnp.float32)}
     if data.num_classes is not None:
         batch["label"] = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
     return batch

@@ -54,12 +54,15 @@ def stage2(
     if optimizer is None:
         optimizer = settings.optimizer.build(OptimizerIO(settings.steps), key=None)
     scale = 1.0 / math.prod(assembly.latent_shape)
+    moments, (channels, *space) = 2 if assembly.noise == "learned" else 1, assembly.latent_shape
 
     def draw(batch: Batch, key: PRNGKeyArray) -> tuple[Any, ...]:
-        n = batch["image"].shape[0]
+        # Latents that were computed before stand in for the images that they are of.
+        name = "latent" if "latent" in batch else "image"
+        n = batch[name].shape[0]
         k_times, k_latents, k_examples = jax.random.split(key, 3)
         return (
-            batch["image"],
+            {name: batch[name]},
             raw_conditions(batch),
             stratified_times(k_times, n),
             jax.random.split(k_latents, n),
@@ -74,11 +77,15 @@ def stage2(
         inference: bool,
     ) -> tuple[Array, Metrics]:
         base, frozen = modules
-        images, raw, t, latent_keys, keys = examples
-        x = to_model(images)
-        z_clean = jax.vmap(lambda x, k: frozen.sample_clean(x, k, k, inference=True)[0])(x, latent_keys)
+        given, raw, t, latent_keys, keys = examples
+        if "latent" in given:
+            z_clean = jax.vmap(frozen.sample_stored)(given["latent"], latent_keys)
+        else:
+            x = to_model(given["image"])
+            z_clean = jax.vmap(lambda x, k: frozen.sample_clean(x, k, k, inference=True)[0])(x, latent_keys)
+            raw = {**raw, "x": x}
         terms = jax.vmap(lambda z, raw, t, k: base.loss(z, raw, t, key=k, inference=inference))(
-            jax.lax.stop_gradient(z_clean), {**raw, "x": x}, t, keys
+            jax.lax.stop_gradient(z_clean), raw, t, keys
         )
         return terms.loss.mean() * scale, {"squared_error": terms.squared_error.mean() * scale}
 
@@ -98,6 +105,7 @@ def stage2(
         accumulate=settings.accumulate,
         layout=Layout(mesh, parallel or Parallel()),
         prefix="base_model",
+        latent=None if settings.latents is None else (moments * channels, *space),
     )
 
 

@@ -98,6 +98,10 @@ class Stage1(Stage):
 class Stage2(Stage):
     """Training of the base model on latents of the frozen encoder (Heek et al. 2026, §3.3)."""
 
+    latents: Annotated[str | None, Effect.PERFORMANCE] = Field(default=None, min_length=1)
+    """Folder that `ulzoo encode` wrote, read in place of encoding at every step; null: encode. Latents of
+    another encoder, preprocessing or data are refused."""
+
 
 class Guidance(SpecModel):
     """Classifier-free guidance of the base model."""

@@ -16,6 +16,8 @@ from ulzoo.errors import DataError
 class FolderCollection(NamedCollection):
     """Pictures at any depth below a folder; a name is a relative path, a class the first part of it."""
 
+    has_captions = False
+
     def __init__(self, root: str, *, labelled: bool) -> None:
         if is_remote(root):
             self._base = where = root.rstrip("/")

@@ -25,6 +25,8 @@ _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 class ZipCollection(NamedCollection):
     """A name is a path in the archive, a class the first part of it."""
 
+    has_captions = False
+
     def __init__(self, root: str, *, labelled: bool) -> None:
         self._file = blob(root)
         key = {"zip": self._file.path, "size": self._file.size, "stamp": self._file.stamp}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from importlib.resources import files
 
 import numpy as np
@@ -27,6 +28,10 @@ class DigitsSource(Source):
 
     def __len__(self) -> int:
         return len(self._labels)
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of pixels and labels."""
+        return hashlib.sha256(self._images.tobytes() + self._labels.astype("<i4").tobytes()).hexdigest()
 
     def __getitem__(self, index: int) -> Record:
         return {"image": self._images[index], "label": self._labels[index], "index": np.int32(index)}
