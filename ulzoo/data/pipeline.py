@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ulzoo.data.source import Dataset, Record, Source, Split
+from ulzoo.data.watch import Watch
 
 Batch = dict[str, np.ndarray]
 """Records stacked on a new first axis: image uint8 (B, *space, C), label int32 (B,), index int32 (B,)."""
@@ -23,6 +24,8 @@ def batches(
     start_step: int = 0,
     threads: int = 2,
     split: Split = "train",
+    process_index: int = 0,
+    process_count: int = 1,
 ) -> Batches:
     """The endless training stream of a dataset, from the batch of step `start_step` on.
 
@@ -34,12 +37,20 @@ def batches(
     Args:
         seed: 0 or more.
         threads: readers that work ahead, each on a whole batch; 0 reads when asked.
+        process_index, process_count: this process's share of each batch: consecutive rows, so that the shares
+            of all processes, one after the other, are the batch that one process alone would have.
 
     Raises:
         DataError: the data cannot be opened; while iterating, a record cannot be read.
     """
     return Batches(
-        dataset.open(split), batch_size=batch_size, seed=seed, start_step=start_step, threads=threads
+        dataset.open(split),
+        batch_size=batch_size,
+        seed=seed,
+        start_step=start_step,
+        threads=threads,
+        process_index=process_index,
+        process_count=process_count,
     )
 
 
@@ -53,7 +64,15 @@ class Batches(Iterator[Batch]):
     """
 
     def __init__(
-        self, source: Source, *, batch_size: int, seed: int, start_step: int = 0, threads: int = 2
+        self,
+        source: Source,
+        *,
+        batch_size: int,
+        seed: int,
+        start_step: int = 0,
+        threads: int = 2,
+        process_index: int = 0,
+        process_count: int = 1,
     ) -> None:
         # Grain imports JAX and Orbax; evaluation and `ulzoo check` need neither from here.
         import grain
@@ -61,7 +80,9 @@ class Batches(Iterator[Batch]):
 
         if batch_size < 1 or seed < 0 or start_step < 0 or threads < 0:
             raise ValueError("batch_size must be positive; seed, start_step and threads must not be negative")
+        rows = share(batch_size, process_index, process_count)
         self.source, self.threads = source, threads
+        self._watch = Watch(source)
         self.step = start_step
         stream = (
             grain.MapDataset.range(len(source))
@@ -69,8 +90,14 @@ class Batches(Iterator[Batch]):
             .shuffle()
             .repeat(None)
             .random_map(lambda index, rng: source.draw(int(index), rng))
-            .batch(batch_size)
         )
+        # Of the pieces that one batch is made of, every process takes the one of its number. (Pieces of one
+        # record are chosen before they are stacked: there are more of them than a length can say.)
+        if len(rows) == 1:
+            stream = stream[process_index::process_count].batch(1)
+        else:
+            stream = stream.batch(len(rows))
+            stream = stream[process_index::process_count] if process_count > 1 else stream
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
         self._iterator: Any = iter(stream.to_iter_dataset(options))
         set_next_index(self._iterator, start_step)
@@ -93,6 +120,7 @@ class Batches(Iterator[Batch]):
         if self._iterator is not None:
             self._iterator.close()
             self._iterator = None
+            self._watch.close()
 
     def __enter__(self) -> Batches:
         return self
@@ -108,24 +136,47 @@ def fingerprint(batch: Batch) -> int:
     return zlib.crc32(b"".join(batch[name].tobytes() for name in sorted(batch)))
 
 
-def eval_batches(source: Source, batch_size: int, limit: int | None = None) -> Iterator[Batch]:
+def share(batch_size: int, process_index: int, process_count: int) -> range:
+    """Rows of a batch that are one process's. Raises ValueError: the processes cannot share it equally."""
+    if not 0 <= process_index < process_count or batch_size % process_count:
+        raise ValueError(
+            f"process {process_index} of {process_count} has no equal share of a batch of {batch_size}"
+        )
+    rows = batch_size // process_count
+    return range(process_index * rows, (process_index + 1) * rows)
+
+
+def eval_batches(
+    source: Source,
+    batch_size: int,
+    limit: int | None = None,
+    *,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Iterator[Batch]:
     """One pass in order, no randomness; all batches have the same shape, so that one compiled program serves
     them.
 
     Args:
         limit: at most this many records, spread evenly over the split (a split is often sorted by class).
+        process_index, process_count: this process's share of each batch, as for `batches`.
 
     Yields:
         batches with `mask`, bool (B,): False marks padding at the end of the last batch (its last record,
         repeated) and records that a damaged one was replaced by, which would count twice.
     """
     chosen = spread(len(source), limit)
+    rows = share(batch_size, process_index, process_count)
     for start in range(0, len(chosen), batch_size):
-        indices = chosen[start : start + batch_size]
-        records = [source[int(index)] for index in indices]
-        mask = [int(record["index"]) == index for record, index in zip(records, indices, strict=True)]
-        missing = batch_size - len(records)
-        yield _stack(records + records[-1:] * missing) | {"mask": np.array(mask + [False] * missing)}
+        places = np.arange(start, start + batch_size)[rows.start : rows.stop]
+        indices = chosen[np.minimum(places, len(chosen) - 1)]
+        records: list[Record] = []
+        for number, index in enumerate(indices):
+            # Padding repeats a record that is there already, where there is one.
+            again = number > 0 and index == indices[number - 1]
+            records.append(records[-1] if again else source[int(index)])
+        sound = np.array([int(record["index"]) for record in records]) == indices
+        yield _stack(records) | {"mask": sound & (places < len(chosen))}
 
 
 def spread(count: int, limit: int | None) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import json
 import struct
 import threading
@@ -36,16 +38,24 @@ def unpack(record: bytes) -> tuple[dict[str, Any], bytes]:
     Raises:
         ValueError: cut or damaged.
     """
+    text, payload = divide(record)
+    facts = json.loads(text.decode("utf-8", "surrogateescape")) if text else {}
+    if not isinstance(facts, dict):
+        raise ValueError("the record's facts are no table")
+    return facts, payload
+
+
+def divide(record: bytes) -> tuple[bytes, bytes]:
+    """The facts of a record, not parsed, and its payload. Raises ValueError: the record is cut."""
     if record[:4] != MAGIC:
-        return {}, record
+        return b"", record
     start = 4 + _LENGTH.size
     if len(record) < start:
         raise ValueError("the record is cut")
-    end = start + _LENGTH.unpack(record[4:start])[0]
-    facts = json.loads(record[start:end].decode("utf-8", "surrogateescape"))
-    if not isinstance(facts, dict) or len(record) < end:
+    end = start + _LENGTH.unpack_from(record, 4)[0]
+    if len(record) < end:
         raise ValueError("the record is cut")
-    return facts, record[end:]
+    return record[start:end], record[end:]
 
 
 class Shards:
@@ -57,15 +67,15 @@ class Shards:
         self._readers: list[Any] = [None] * len(files)
         self._lock = threading.Lock()
         self.counts = [self._reader(number).num_records() for number in range(len(files))]
-        self._starts = np.concatenate([[0], np.cumsum(self.counts)])
+        self._starts = list(itertools.accumulate(self.counts, initial=0))
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return self._starts[-1]
 
     def place(self, index: int) -> tuple[int, int]:
         """Number of the shard that holds a record, and its place there."""
-        shard = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return shard, index - int(self._starts[shard])
+        shard = bisect.bisect_right(self._starts, index) - 1
+        return shard, index - self._starts[shard]
 
     def __getitem__(self, index: int) -> bytes:
         """Raises CorruptImage: the record is damaged."""
@@ -73,7 +83,8 @@ class Shards:
             raise IndexError(index)
         shard, place = self.place(index)
         try:
-            return bytes(self._reader(shard).read([place])[0])
+            record: bytes = self._reader(shard).read([place])[0]
+            return record
         except Exception as error:
             # The library raises whatever its C++ code finds; a checksum that is wrong is one of them.
             raise CorruptImage(f"{self.files[shard].name}: {error}") from error
@@ -123,12 +134,13 @@ class ArrayRecordCollection(NamedCollection):
         super().__init__(root, unique(names, root), labels if labelled else None)
 
     def __getitem__(self, index: int) -> Picture:
-        record = self._records[index]
         try:
-            facts, payload = unpack(record)
+            text, payload = divide(self._records[index])
+            # Names and labels are known: most records need not be parsed.
+            caption = json.loads(text).get("caption") if b'"caption"' in text else None
         except ValueError as error:
             raise CorruptImage(str(error)) from error
-        return Picture(self.name(index), payload, self.label(index), facts.get("caption"))
+        return Picture(self.name(index), payload, self.label(index), caption)
 
 
 def read_manifest(shard: Blob) -> dict[str, Any]:
