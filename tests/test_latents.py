@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import equinox as eqx
 import jax
@@ -19,7 +20,7 @@ from ulzoo.autoencoder import Autoencoder
 from ulzoo.cli import main
 from ulzoo.data.latents import LatentCache, from_bytes, to_bytes
 from ulzoo.data.pipeline import batches
-from ulzoo.encoding import check_latents, encode, records_at
+from ulzoo.encoding import check_latents, encode, records_at, stage2_data
 from ulzoo.errors import DataError
 from ulzoo.parallel.mesh import make_mesh, put_batch
 from ulzoo.programs.program import to_model
@@ -220,6 +221,13 @@ def test_captions_and_pictures_from_elsewhere(tmp_path):
     assert cache.manifest["captions"] == 12
     with pytest.raises(DataError, match=r"ulzoo\.digits\.v1, is no dataset of stored pictures"):
         records_at(str(tmp_path), spec_on().data)
+
+
+def test_conditions_on_the_example_itself_cannot_be_met(tmp_path):
+    conditioner = SimpleNamespace(type="acme.frames.v1", gives_frames=True)
+    spec = SimpleNamespace(data=None, base_model=SimpleNamespace(conditioners=(conditioner,)))
+    with pytest.raises(DataError, match=r"acme\.frames\.v1 conditions on the examples themselves"):
+        stage2_data(spec, str(tmp_path), None)
 
 
 def test_where_latents_lie_is_no_part_of_a_spec_that_defines_weights():

@@ -165,11 +165,17 @@ def stage2_data(spec: Spec, latents: str | None, autoencoder: Any) -> Any:
     """What stage 2 reads: the spec's data, or latents that were encoded before.
 
     Raises:
-        DataError: the latents are of another encoder, preprocessing or data.
+        DataError: the latents are of another encoder, preprocessing or data; a condition needs more than them.
     """
     data: Any = spec.data
     if latents is None:
         return data
+    for config in getattr(spec.base_model, "conditioners", ()):
+        if getattr(config, "gives_frames", False):
+            raise DataError(
+                f"stage2.latents: {config.type} conditions on the examples themselves, which latents on disk"
+                " do not hold; leave stage2.latents out"
+            )
     cache = LatentCache(latents)
     check_latents(cache, spec, autoencoder, data.open("train"))
     return cache
