@@ -165,7 +165,7 @@ def stage2_data(spec: Spec, latents: str | None, autoencoder: Any) -> Any:
     """What stage 2 reads: the spec's data, or latents that were encoded before.
 
     Raises:
-        DataError: the latents are of another encoder, preprocessing or data; a condition needs more than them.
+        DataError: latents of another encoder, preprocessing or data; a condition that needs more than them.
     """
     data: Any = spec.data
     if latents is None:
