@@ -1,5 +1,7 @@
 """Trained modules as metrics see them; the modules here are random ones."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -70,6 +72,19 @@ def test_samples_of_one_seed_are_one_series(evaluation, monkeypatch):
     evaluation.base = None
     with pytest.raises(RunError, match="there is no base model to sample from: train stage 2 first"):
         evaluation.draw(1, None, 0)
+
+
+def test_sobol_starts_are_of_the_samples_and_in_their_protocol(evaluation):
+    settings = evaluation.sample.model_copy(update={"starts": "sobol"})
+    sobol = replace(evaluation, sample=settings, _drawn={})
+    ten, labels, protocol = sobol.samples(10, seed=0)
+    assert protocol["starts"] == "sobol"
+    # Over batches of 4 of which the last is padded, as one by one: the order within a class decides.
+    assert (sobol.draw(1, labels[:1], 0) == ten[:1]).all()
+    assert (sobol.draw(3, labels[:3], 0) == ten[:3]).all()
+    independent, _, other = evaluation.samples(10, seed=0)
+    assert other["starts"] == "independent"
+    assert not (independent == ten).all(axis=(1, 2, 3)).any()
 
 
 def test_images_and_rates_are_of_the_same_records(evaluation):

@@ -28,6 +28,7 @@ from ulzoo.parallel.precision import cast
 from ulzoo.programs.generate import generate
 from ulzoo.programs.measure import keys_for, rates, reconstruct
 from ulzoo.programs.program import to_model
+from ulzoo.programs.starts import SobolStarts
 from ulzoo.progress import Progress
 from ulzoo.spec import Component, Sample
 
@@ -146,11 +147,13 @@ class TrainedEvaluation:
 
     def sampling_protocol(self) -> dict[str, Any]:
         """Samplers, steps and guidance."""
-        names = {"sampler", "decoder_sampler", "guidance"}
+        names = {"sampler", "decoder_sampler", "guidance", "starts"}
         return self.sample.model_dump(mode="json", include=names)
 
     def draw(self, count: int, labels: np.ndarray | None, seed: int) -> np.ndarray:
         """`count` samples, uint8 (count, *space, c); the i-th depends on seed, i and its label alone.
+
+        With Sobol starts it depends on how many samples of its label came before, too.
 
         Raises:
             RunError: there is no base model.
@@ -165,6 +168,7 @@ class TrainedEvaluation:
             raise RunError("there is no base model to sample from: train stage 2 first")
         sampler = self.sample.sampler.build(SamplerIO(), key=None)
         decoder_sampler = self.sample.decoder_sampler.build(SamplerIO(), key=None)
+        starts = SobolStarts(self.latent_shape, seed) if self.sample.starts == "sobol" else None
         size = self._rounded(min(self.sample.batch_size, count))
         with self._progress("samples", -(-count // size), size) as progress:
             for start in range(0, count, size):
@@ -172,8 +176,11 @@ class TrainedEvaluation:
                 batch = {"index": indices}
                 if labels is not None:
                     batch["label"] = labels[np.minimum(indices, count - 1)]
+                if starts is not None:
+                    batch["start"] = starts.next(batch.get("label"), size)
                 placed = put_batch(batch, self.mesh)
                 keys = keys_for(seed, placed.pop("index"))
+                start_noise = placed.pop("start", None)
                 images = generate(
                     self.autoencoder,
                     self.base,
@@ -184,6 +191,7 @@ class TrainedEvaluation:
                     keys,
                     self.sample.guidance.scale,
                     self.sample.guidance.log_snr_interval,
+                    start_noise,
                 )
                 kept = indices < count
                 yield indices[kept], np.asarray(images)[kept]
@@ -252,7 +260,7 @@ class TrainedEvaluation:
                 keys = keys_for(seed, batch["index"])
                 results.append(self.complete(batch["image"], mask, keys, labels)[real])
                 originals.append(np.asarray(batch["image"])[real])
-            how = {**self.sampling_protocol(), "seed": seed, "given": given}
+            how = {**self.sampling_protocol(), "starts": "independent", "seed": seed, "given": given}
             return np.concatenate(originals), np.concatenate(results), how
 
         return self._once(("predictions", split, limit, given, seed), make)

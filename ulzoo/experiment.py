@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -23,6 +24,7 @@ from ulzoo.programs.stage1 import UNITS as STAGE1_UNITS
 from ulzoo.programs.stage1 import stage1
 from ulzoo.programs.stage2 import UNITS as STAGE2_UNITS
 from ulzoo.programs.stage2 import stage2
+from ulzoo.programs.starts import MOST_VALUES
 from ulzoo.rules import check_silence
 from ulzoo.spec import Component, Spec, problem_at
 
@@ -121,6 +123,7 @@ def check_fit(spec: Spec) -> tuple[Assembly, list[RoleReport]]:
             lambda: reports.extend(inspect(assembly, spec)),
             lambda: check_metrics(spec, assembly),
             lambda: check_guidance(spec),
+            lambda: check_starts(spec, assembly),
             lambda: check_batches(spec),
             lambda: check_layout(spec, assembly),
             lambda: check_ranking(spec),
@@ -157,6 +160,14 @@ def conditioned_on_frames(spec: Spec) -> bool:
     """Whether the base model is declared to go on from given frames."""
     conditioners = getattr(spec.base_model, "conditioners", None) or ()
     return any(getattr(each, "gives_frames", False) for each in conditioners)
+
+
+def check_starts(spec: Spec, assembly: Assembly) -> None:
+    """Raises SpecError for latents of more values than Sobol sequences have dimensions."""
+    values = math.prod(assembly.latent_shape)
+    if spec.sample.starts == "sobol" and values > MOST_VALUES:
+        text = f"a latent of {values} values is too large for a Sobol sequence, of at most {MOST_VALUES}"
+        raise SpecError([problem_at(spec, "sample.starts", text, ["leave starts at independent"])])
 
 
 def check_guidance(spec: Spec) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from small_run import SPEC, finished_run, write_spec
@@ -151,6 +152,14 @@ def test_files_that_are_no_images(capsys, tmp_path):
 
 
 UNCONDITIONAL = SPEC.replace("conditioners: [{type: ulzoo.class_label.v1, width: 8}]", "conditioners: []")
+def test_sobol_starts_have_a_largest_latent(capsys):
+    path = Path(__file__).parents[2] / "specs/imagenet512/ul-small.yaml"
+    assert told(capsys, "check", path, "--set", "sample.starts=sobol") == (
+        "--set sample.starts=sobol: sample.starts: a latent of 32768 values is too large for a Sobol"
+        " sequence, of at most 21201\n    leave starts at independent\n"
+    )
+
+
 GUIDED = "decoder_sampler: {type: ulzoo.ddim.v1, steps: 2}, guidance: {scale: 2.0}"
 
 

@@ -77,10 +77,11 @@ def test_another_sampler_and_its_steps(sample):
 
 def test_another_sampler_takes_as_many_steps_unless_told():
     registry, own = Registry.discover(), DDIMConfig(steps=7)
-    arguments = argparse.Namespace(sampler="heun", steps=None, decoder_steps=None, guidance=None, seed=None)
+    nothing = dict.fromkeys(("sampler", "steps", "decoder_steps", "guidance", "seed", "starts"))
+    arguments = argparse.Namespace(**nothing | {"sampler": "heun"})
     told = changes(arguments, own, registry)
     assert told == {"sample.sampler.type": "ulzoo.heun.v1", "sample.sampler.steps": 7}
-    arguments = argparse.Namespace(sampler=None, steps=3, decoder_steps=None, guidance=0.0, seed=0)
+    arguments = argparse.Namespace(**nothing | {"steps": 3, "guidance": 0.0, "seed": 0})
     told = changes(arguments, own, registry)
     assert told == {"sample.sampler.steps": 3, "sample.guidance.scale": 0.0, "sample.seed": 0}
 

@@ -66,6 +66,7 @@ def _sample(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", type=positive, metavar="N", help="steps of the base model's sampler")
     parser.add_argument("--decoder-steps", type=positive, metavar="N", help="steps of the decoder's sampler")
+    parser.add_argument("--starts", choices=("independent", "sobol"), help="by default the spec's")
     parser.add_argument("--guidance", type=scale, metavar="W", help="scale of classifier-free guidance")
     add_checkpoint(parser)
     add_format(parser)

@@ -128,5 +128,5 @@ def complete(
         words = " ".join(f"{ratio:.1f}" for ratio in ratios)
         print(f"{name}: {path}" + (f"   PSNR of predicted frames: {words} dB" if len(ratios) else ""))
     protocol = {**evaluation.protocol, **evaluation.sampling_protocol(), "seed": arguments.seed}
-    protocol |= {"given": np.flatnonzero(given).tolist()}
+    protocol |= {"starts": "independent", "given": np.flatnonzero(given).tolist()}
     (folder / "protocol.json").write_text(json.dumps(protocol, indent=2) + "\n", encoding="utf-8")

@@ -71,6 +71,7 @@ def changes(arguments: argparse.Namespace, sampler: Component, registry: Registr
         "sample.sampler.steps": steps,
         "sample.decoder_sampler.steps": arguments.decoder_steps,
         "sample.guidance.scale": arguments.guidance,
+        "sample.starts": arguments.starts,
     }
     return {path: value for path, value in given.items() if value is not None}
 

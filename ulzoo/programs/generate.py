@@ -24,15 +24,17 @@ def sample_latent(
     key: PRNGKeyArray,
     guidance: float = 1.0,
     interval: tuple[float, float] | None = None,
+    start: Float[Array, "c *space"] | None = None,
 ) -> Float[Array, "c *space"]:
     """One z_0: sampling stops at the latent's log-SNR, still noisy; that, not ẑ, is what the decoder takes.
 
     Args:
         raw: conditions of one example; empty for an unconditional model.
         guidance: scale of classifier-free guidance, within `interval` of log-SNR.
+        start: standard normal noise to start from; by default drawn from `key`.
     """
     k_start, k_sampler = jax.random.split(key)
-    start = jax.random.normal(k_start, shape)
+    start = jax.random.normal(k_start, shape) if start is None else start
     denoise = guided(
         lambda z, log_snr: base.denoise(z, log_snr, raw),
         lambda z, log_snr: base.denoise(z, log_snr, None),
@@ -53,19 +55,21 @@ def generate(
     keys: PRNGKeyArray,
     guidance: float = 1.0,
     interval: tuple[float, float] | None = None,
+    starts: Float[Array, "b c *space"] | None = None,
 ) -> Array:
     """A batch of samples, uint8 (b, *space, c). Each depends on its own key and condition alone.
 
     Args:
         raw: conditions, leading axis b.
         keys: (b,).
+        starts: noise that the latents start from; by default drawn from the keys.
     """
 
-    def one(raw: RawConditions, key: PRNGKeyArray) -> Array:
+    def one(raw: RawConditions, key: PRNGKeyArray, start: Array | None) -> Array:
         k_latent, k_decode = jax.random.split(key)
         z_0 = sample_latent(
-            base, raw, latent_shape, sampler, key=k_latent, guidance=guidance, interval=interval
+            base, raw, latent_shape, sampler, key=k_latent, guidance=guidance, interval=interval, start=start
         )
         return autoencoder.decoder.decode(z_0, decoder_sampler, key=k_decode)
 
-    return to_images(jax.vmap(one)(raw, keys))
+    return to_images(jax.vmap(one)(raw, keys, starts))
