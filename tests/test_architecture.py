@@ -37,6 +37,10 @@ ALLOWED = {
     "layout_check": {*PROGRAMS, "inspection", "programs"},
     "programs": PROGRAMS,
     "train": {*PROGRAMS, "programs"},
+    "planning": {*PROGRAMS, "programs", "experiment", "inspection"},
+    # Loaded without JAX: what is known of hardware, and the process that compiles for it.
+    "planning.accelerators": BASE,
+    "planning.topology": BASE,
 }
 # Rooms below the programs may not know anyone above them, whatever else they do.
 ABOVE = {"train", "training", "resume_check", "stages", "cli", "hooks", "evaluation", "run"}
@@ -58,6 +62,7 @@ OUTERMOST = {
     "report",
     "restoring",
     "blackbox",
+    "export",
 }
 ONLY = {"entrypoints": {"registry.py"}, "orbax": {"checkpoint.py"}}
 NEVER = {"pickle", "cloudpickle", "dill", "plugins"}

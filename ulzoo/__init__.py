@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from ulzoo.errors import UlzooError
     from ulzoo.experiment import Experiment
     from ulzoo.explanation import Explanation, explain
+    from ulzoo.export.functions import export_functions
+    from ulzoo.export.runs import weights_of
+    from ulzoo.export.weights import Weights, load_weights, save_weights
     from ulzoo.inspection import inspect
+    from ulzoo.planning.plan import Plan, plan
     from ulzoo.programs.generate import generate
     from ulzoo.programs.measure import keys_for, rates, reconstruct
     from ulzoo.programs.program import Program, to_images, to_model
@@ -37,7 +41,11 @@ _NAMES = {
     "ulzoo.errors": ("UlzooError",),
     "ulzoo.experiment": ("Experiment",),
     "ulzoo.explanation": ("Explanation", "explain"),
+    "ulzoo.export.functions": ("export_functions",),
+    "ulzoo.export.runs": ("weights_of",),
+    "ulzoo.export.weights": ("Weights", "load_weights", "save_weights"),
     "ulzoo.inspection": ("inspect",),
+    "ulzoo.planning.plan": ("Plan", "plan"),
     "ulzoo.programs.generate": ("generate",),
     "ulzoo.programs.measure": ("keys_for", "rates", "reconstruct"),
     "ulzoo.programs.program": ("Program", "to_images", "to_model"),
@@ -57,26 +65,32 @@ __all__ = [
     "Autoencoder",
     "Experiment",
     "Explanation",
+    "Plan",
     "Program",
     "Registry",
     "Run",
     "Spec",
     "UlzooError",
+    "Weights",
     "assemble",
     "batches",
     "create_run",
     "dump_yaml",
     "evaluation_of",
     "explain",
+    "export_functions",
     "generate",
     "inspect",
     "json_schema",
     "keys_for",
     "load_spec",
+    "load_weights",
     "parse_spec",
+    "plan",
     "rates",
     "reconstruct",
     "run_all",
+    "save_weights",
     "spec_hash",
     "spec_of",
     "stage1",
@@ -84,6 +98,7 @@ __all__ = [
     "to_images",
     "to_model",
     "train",
+    "weights_of",
 ]
 
 

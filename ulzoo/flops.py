@@ -38,7 +38,7 @@ def count_flops(fn: Callable[..., Any], *args: Any) -> int:
     def call(dynamic: Any) -> list[Any]:
         return [leaf for leaf in jax.tree.leaves(fn(*eqx.combine(dynamic, static))) if eqx.is_array(leaf)]
 
-    return _program_flops(jax.make_jaxpr(call)(dynamic).jaxpr)
+    return program_flops(jax.make_jaxpr(call)(dynamic).jaxpr)
 
 
 def count_parameters(tree: Any) -> int:
@@ -51,7 +51,8 @@ def _is_array(leaf: Any) -> bool:
     return eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)
 
 
-def _program_flops(program: jex.Jaxpr) -> int:
+def program_flops(program: jex.Jaxpr) -> int:
+    """The same of a trace, such as that of a jitted function. Raises ValueError as `count_flops` does."""
     return sum(_equation_flops(equation) for equation in program.eqns)
 
 
@@ -63,12 +64,12 @@ def _equation_flops(equation: jex.JaxprEqn) -> int:
         case "conv_general_dilated":
             return _convolution_flops(equation)
         case "cond":
-            return max(_program_flops(branch.jaxpr) for branch in equation.params["branches"])
+            return max(program_flops(branch.jaxpr) for branch in equation.params["branches"])
         case _ if name in _UNCOUNTABLE:
             raise ValueError(f"cannot count the FLOPs of {name}")
     # Every other primitive that holds programs (jit, remat, custom derivatives, …) runs the one that
     # multiplies once. Custom derivatives are Python functions, which are not seen here.
-    nested = [flops for flops in map(_program_flops, _programs(equation.params.values())) if flops]
+    nested = [flops for flops in map(program_flops, _programs(equation.params.values())) if flops]
     if not nested:
         return 0
     if name == "while" or len(nested) > 1:

@@ -27,7 +27,15 @@ SECTIONS = {
     "From a spec to modules": ("assemble", "Assembly", "inspect", "Autoencoder"),
     "Training": ("stage1", "stage2", "Program", "batches", "train"),
     "Measuring and sampling": ("rates", "reconstruct", "generate", "keys_for", "to_model", "to_images"),
+    "Costs": ("plan", "Plan"),
     "Runs": ("create_run", "run_all", "Experiment", "Run", "spec_of", "evaluation_of"),
+    "Weights and functions for others": (
+        "weights_of",
+        "Weights",
+        "save_weights",
+        "load_weights",
+        "export_functions",
+    ),
     "Errors": ("UlzooError",),
 }
 OPTIONS = {"Spec": "members: false"}

@@ -124,6 +124,25 @@ def _encode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=positive, default=2, metavar="N", help="readers (2)")
 
 
+def _export(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument("out", metavar="OUT", help="a file, or for stablehlo a folder, to make")
+    parser.add_argument(
+        "--format",
+        choices=("safetensors", "stablehlo"),
+        default="safetensors",
+        help="averaged weights, or encode, decode and sample as programs (safetensors)",
+    )
+    parser.add_argument(
+        "--separate-weights", action="store_true", help="stablehlo: weights beside the programs, not inside"
+    )
+
+
+def _import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="safetensors file that `ulzoo export` wrote")
+    add_out(parser)
+
+
 def _report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "directories", nargs="+", metavar="RUN", help="a run directory; several are shown beside each other"
@@ -152,6 +171,33 @@ def _check(parser: argparse.ArgumentParser) -> None:
         "--explain", action="store_true", help="the whole pipeline, and the reasons of warnings"
     )
     parser.add_argument("--strict", action="store_true", help="warnings are mistakes too")
+    add_set(parser)
+
+
+def _plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("specs", nargs="+", metavar="SPEC", help="YAML files")
+    parser.add_argument("--devices", type=positive, metavar="N", help="how many (1)")
+    parser.add_argument(
+        "--accelerator", metavar="NAME", help="what they are, such as tpu-v5e or h100: gives time and verdict"
+    )
+    parser.add_argument(
+        "--utilisation", type=scale, default=0.4, metavar="F", help="share of the peak rate reached (0.4)"
+    )
+    parser.add_argument("--price", type=scale, metavar="P", help="of an accelerator for an hour: gives costs")
+    parser.add_argument(
+        "--examples", type=positive, metavar="N", help="in the dataset, for a latent cache's size"
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="memory as the compiler here plans it, not an estimate"
+    )
+    parser.add_argument(
+        "--topology", metavar="NAME", help="compile for these TPUs, such as v5e:16x16, which need not be here"
+    )
+    parser.add_argument(
+        "--tpu-env", metavar="DIR", help="folder with libtpu for --topology; made if it is not there"
+    )
+    parser.add_argument("--stage", type=int, choices=(1, 2), help="the one to compile for --topology")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     add_set(parser)
 
 
@@ -273,9 +319,14 @@ COMMANDS = {
     ),
     "study": Command("run variants of a spec, and say which claims they agree with", _study, compiles=True),
     "encode": Command("write the latents of a run's data to disk, for stage 2", _encode, compiles=True),
+    "export": Command("write a run's weights, or its functions, for other programs", _export),
+    "import": Command("make a run directory of exported weights", _import),
     "report": Command("write a page on a run, or on several beside each other", _report),
     "compare": Command("put numbers of runs side by side, where they were measured alike", _compare),
     "check": Command("check specs down to shapes; print parameters, FLOPs and warnings", _check),
+    "plan": Command(
+        "say what specs cost on given hardware: memory, FLOPs, files, time", _plan, compiles=True
+    ),
     "show": Command("print a spec with every default, and where each value comes from", _show),
     "diff": Command("say what two specs or runs differ in, grouped by what it means", _diff),
     "verify-resume": Command(

@@ -47,9 +47,7 @@ def end_points(log_snr_max: float | None, log_snr_min: float, io: ScheduleIO) ->
     imposed = io.log_snr_max if io.log_snr_max is not None else log_snr_max
     highest = PIXEL_LOG_SNR_MAX if imposed is None else float(imposed)
     if not log_snr_min < highest:
-        raise InterfaceError(
-            f"log_snr_min must be below log_snr_max, got {log_snr_min:g} and {highest:g}"
-        )
+        raise InterfaceError(f"log_snr_min must be below log_snr_max, got {log_snr_min:g} and {highest:g}")
     return highest, float(log_snr_min)
 
 
