@@ -8,7 +8,6 @@ from typing import Any
 import equinox as eqx
 
 from ulzoo.checkpoint import Checkpoints
-from ulzoo.errors import RunError
 from ulzoo.experiment import Experiment
 from ulzoo.export.weights import Weights
 from ulzoo.programs.state import split
@@ -53,11 +52,8 @@ def run_from(weights: Weights, out: str | Path | None = None) -> Path:
             if modules is None:
                 continue
             params, knobs, _ = split(modules)
-            step = weights.steps.get(f"stage{stage}")
-            if step is None:
-                raise RunError(f"the weights do not say for how many steps stage {stage} was trained")
             with Checkpoints(run.checkpoints(stage)) as checkpoints:
                 manifest = {**checkpoint_manifest(weights.spec, stage), "imported": spec_hash(weights.spec)}
-                checkpoints.save(step, _Averaged(params, knobs), manifest)
+                checkpoints.save(weights.steps[f"stage{stage}"], _Averaged(params, knobs), manifest)
             run.mark_finished(f"stage{stage}")
         return run.directory

@@ -108,6 +108,7 @@ def load_weights(path: str | Path, registry: Registry | None = None) -> Weights:
         spec = parse_spec(metadata["spec"], registry=registry or Registry.discover())
         steps = {str(stage): int(step) for stage, step in json.loads(metadata["steps"]).items()}
         told = metadata["spec_hash"]
+        steps["stage1"]  # there is no file without it
     except UlzooError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:

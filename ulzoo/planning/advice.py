@@ -70,8 +70,8 @@ def judge(
         parts = next(n for n in range(1, share + 1) if _holds(share, n, largest))
         others = math.prod(sizes.values()) // ways
         changes.append(
-            f"up to {largest} examples of a step would fit on a device: {devices * others} devices, or on these"
-            f" --set stage{stage}.accumulate={parts * settings.accumulate} (the same batch in turns), or"
+            f"up to {largest} examples of a step would fit on a device: {devices * others} devices, or on"
+            f" these --set stage{stage}.accumulate={parts * settings.accumulate} (the same batch in turns), or"
             f" --set {name}={largest * ways}"
         )
     else:
