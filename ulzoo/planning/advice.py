@@ -71,8 +71,8 @@ def judge(
         others = math.prod(sizes.values()) // ways
         changes.append(
             f"up to {largest} examples of a step would fit on a device: {devices * others} devices, or on"
-            f" these --set stage{stage}.accumulate={parts * settings.accumulate} (the same batch in turns), or"
-            f" --set {name}={largest * ways}"
+            f" these --set stage{stage}.accumulate={parts * settings.accumulate} (the same batch in turns),"
+            f" or --set {name}={largest * ways}"
         )
     else:
         changes.append("not even one example on a device would fit")
