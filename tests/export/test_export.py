@@ -19,10 +19,10 @@ from ulzoo.export.runs import run_from, weights_of
 from ulzoo.export.weights import FORMAT, load_weights, require_extra, save_weights
 from ulzoo.programs.measure import keys_for, reconstruct
 from ulzoo.programs.program import to_model
+from ulzoo.restoring import checkpoint_manifest
 from ulzoo.run import Run
 from ulzoo.spec import parse_spec
 from ulzoo.stages import create_run, evaluation_of, spec_of
-from ulzoo.training import checkpoint_manifest
 
 
 def drawn(like, rng):

@@ -11,10 +11,10 @@ from ulzoo.checkpoint import Checkpoints
 from ulzoo.experiment import Experiment
 from ulzoo.export.weights import Weights
 from ulzoo.programs.state import split
+from ulzoo.restoring import checkpoint_manifest, restore
 from ulzoo.run import Run
 from ulzoo.spec import spec_hash
 from ulzoo.stages import create_run
-from ulzoo.training import checkpoint_manifest, restore
 
 
 def weights_of(run: Run, experiment: Experiment) -> Weights:
