@@ -62,6 +62,6 @@ def with_batch(spec: Spec, stage: int, size: int) -> Spec:
 
 def batch_share(program: Program) -> int:
     """Examples of a step on one device."""
-    image = program.abstract_batch["image"]
-    assert image.sharding is not None
-    return int(image.sharding.shard_shape(image.shape)[0])
+    first = next(iter(program.abstract_batch.values()))
+    assert first.sharding is not None
+    return int(first.sharding.shard_shape(first.shape)[0])

@@ -178,7 +178,7 @@ def _measured(spec: Spec, assembly: Assembly, sizes: dict[str, int], stage: int,
     program = layouts.program(spec, assembly, layouts.abstract(sizes), stage)
     share = layouts.batch_share(program)
     alone = alone_with(spec, assembly, sizes, stage, share)
-    ways = program.abstract_batch["image"].shape[0] // share
+    ways = _settings(spec, stage).batch_size // share
     traced = alone.trace()
     try:
         flops = program_flops(traced.jaxpr.jaxpr) * ways
@@ -204,6 +204,10 @@ def alone_with(spec: Spec, assembly: Assembly, sizes: dict[str, int], stage: int
     return layouts.program(layouts.with_batch(spec, stage, batch), assembly, one, stage)
 
 
+def _settings(spec: Spec, stage: int) -> Any:
+    return spec.stage1 if stage == 1 else spec.stage2
+
+
 def _stage(
     spec: Spec,
     assembly: Assembly,
@@ -215,8 +219,7 @@ def _stage(
     utilisation: float,
     price: float | None,
 ) -> StagePlan:
-    settings = spec.stage1 if stage == 1 else spec.stage2
-    assert settings is not None
+    settings = _settings(spec, stage)
     flops = {role.role: role.flops for role in roles}
     trained = ("encoder", "prior", "decoder") if stage == 1 else ("base_model",)
     forward = sum(flops[role] for role in trained)
