@@ -47,7 +47,7 @@ def main() -> None:
             share = layouts.batch_share(program)
             memory = estimated(program, alone_with(spec, assembly, sizes, stage, share))
             seconds = settings.steps * settings.batch_size * image
-            seconds /= count * chip.rate(spec.precision) * UTILISATION
+            seconds /= count * chip.rate(spec.formats.compute) * UTILISATION
             cells = (
                 name,
                 str(count),

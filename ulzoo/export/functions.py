@@ -102,7 +102,7 @@ def export_functions(
 def functions_of(weights: Weights) -> list[Function]:
     """The functions that these weights have: `sample` only with a base model."""
     spec = weights.spec
-    dtype = jnp.dtype(spec.precision)
+    dtype = jnp.dtype(spec.formats.compute)
     sampler = spec.sample.sampler.build(SamplerIO(), key=None)
     decoder_sampler = spec.sample.decoder_sampler.build(SamplerIO(), key=None)
     guidance = spec.sample.guidance
@@ -125,7 +125,7 @@ def functions_of(weights: Weights) -> list[Function]:
     def encode(values: dict[str, jax.Array], images: jax.Array) -> jax.Array:
         return jax.vmap(whole(arrays, static, values).encode)(to_model(images))
 
-    def decode(values: dict[str, jax.Array], z: jax.Array, seed: jax.Array, index: jax.Array) -> jax.Array:
+    def decode(values: dict[str, jax.Array], z: jax.Array, seed: Any, index: jax.Array) -> jax.Array:
         model = whole(arrays, static, values)
 
         def one(z: jax.Array, key: jax.Array) -> jax.Array:
@@ -144,9 +144,7 @@ def functions_of(weights: Weights) -> list[Function]:
     base_arrays, base_static = eqx.partition(weights.base, is_array)
     base_names = {f"base_model.{name}": leaf for name, leaf in named_leaves(base_arrays).items()}
 
-    def sample(
-        values: dict[str, jax.Array], seed: jax.Array, index: jax.Array, *label: jax.Array
-    ) -> jax.Array:
+    def sample(values: dict[str, jax.Array], seed: Any, index: jax.Array, *label: jax.Array) -> jax.Array:
         return generate(
             whole(arrays, static, values),
             whole(base_arrays, base_static, values, "base_model."),

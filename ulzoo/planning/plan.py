@@ -107,7 +107,7 @@ class Plan:
         return {
             "spec": self.spec.name,
             "spec_hash": spec_hash(self.spec),
-            "precision": self.spec.precision,
+            "precision": self.spec.formats.model_dump(mode="json"),
             "devices": self.devices,
             "mesh": self.mesh,
             "accelerator": None if self.accelerator is None else asdict(self.accelerator),
@@ -237,7 +237,7 @@ def _stage(
             lambda batch: estimated(found.program, alone_with(spec, assembly, sizes, stage, batch)),
         )
         count = math.prod(sizes.values())
-        seconds = step / (count * accelerator.rate(spec.precision) * utilisation)
+        seconds = step / (count * accelerator.rate(spec.formats.compute) * utilisation)
         hours = seconds * settings.steps * count / 3600
         time = Time(seconds, seconds * settings.steps, hours, None if price is None else price * hours)
     return StagePlan(

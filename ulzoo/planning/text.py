@@ -74,7 +74,7 @@ def _stage_lines(plan: Plan, stage: StagePlan) -> list[str]:
         lines += [_row("change", change) for change in stage.verdict.changes]
     lines.append(_row("checkpoint", f"{size(stage.checkpoint)} each"))
     if stage.time is not None and plan.accelerator is not None:
-        rate = plan.accelerator.rate(plan.spec.precision)
+        rate = plan.accelerator.rate(plan.spec.formats.compute)
         cost = "" if stage.time.cost is None else f"; costs {stage.time.cost:,.2f}"
         lines.append(
             _row(
