@@ -30,6 +30,7 @@ stage1:
    optimizer: {type: ulzoo.adam.v1, learning_rate: 1e-3}}
 stage2:
   {steps: 40, batch_size: 8, log_every: 5, ema: 0.9, checkpoint_every: 8,
+   keep_best: {metric: validation/loss, batches: 2},
    optimizer: {type: ulzoo.adamw.v1, learning_rate: 1e-3}}
 sample:
   {count: 12, batch_size: 16, sampler: {type: ulzoo.ddim.v1, steps: 4},

@@ -6,6 +6,7 @@ import shutil
 import time
 from importlib.util import find_spec
 
+import jax
 import numpy as np
 import pytest
 from final_state import state_arrays
@@ -13,11 +14,12 @@ from small_run import SPEC, finished_run, start, write_spec
 
 from ulzoo.checkpoint import Checkpoints
 from ulzoo.cli import main
-from ulzoo.errors import CheckpointError
+from ulzoo.errors import CheckpointError, RunError
 from ulzoo.experiment import Experiment
 from ulzoo.restoring import restore
 from ulzoo.run import Run
 from ulzoo.spec import parse_spec, spec_hash
+from ulzoo.stages import spec_of
 
 
 def wait_for(path, process):
@@ -103,6 +105,25 @@ def test_a_killed_run_has_the_same_records(killed_run):
     # Intervals end at multiples of log_every = 5 and of checkpoint_every = 8, where a resumed run begins.
     steps = [r["step"] for r in records if r["name"] == "stage1/train/loss"]
     assert steps == sorted({*range(5, 41, 5), *range(8, 41, 8)})
+
+
+def test_the_best_checkpoint_of_a_killed_run_is_that_of_its_records(killed_run):
+    with Run.open(killed_run) as run:
+        experiment = Experiment.of(spec_of(run))
+        validated = {r.step: r.value for r in run.records() if r.name == "stage2/validation/loss"}
+        best, step = restore(run, experiment, 2, "best")
+        latest, last = restore(run, experiment, 2)
+    assert sorted(validated) == [8, 16, 24, 32, 40]
+    assert step == min(validated, key=validated.get)
+    assert last == 40
+    # It stays beside the two latest.
+    kept = {int(path.name[5:]) for path in (killed_run / "checkpoints" / "stage2").glob("step_*")}
+    assert kept == {step, 32, 40}
+    assert (step == last) == all(
+        (a == b).all() for a, b in zip(jax.tree.leaves(best), jax.tree.leaves(latest), strict=True)
+    )
+    with Run.open(killed_run) as run, pytest.raises(RunError, match=r"stage1\.keep_best names no metric"):
+        restore(run, experiment, 1, "best")
 
 
 def test_a_killed_run_is_told_once_and_whole_to_a_tracker(killed_run):

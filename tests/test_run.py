@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import resource
 import signal
 import socket
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ulzoo.cli import main
 from ulzoo.errors import RunError
 from ulzoo.records import MetricsFile, Record, parse_record, record_line
 from ulzoo.run import Run
@@ -161,6 +163,24 @@ def test_a_second_process_may_read_and_not_write(tmp_path):
     # A lock dies with its process.
     with Run.open(tmp_path / "a", write=True) as run:
         run.append([record(1)])
+
+
+@pytest.mark.parametrize(
+    "command", [("run", "--resume", "RUN"), ("train", "RUN", "--stage", "2"), ("evaluate", "RUN")]
+)
+def test_commands_that_write_are_refused_beside_one_that_does(tmp_path, capsys, command):
+    directory = str(tmp_path / "a")
+    with create(directory):
+        assert main([directory if word == "RUN" else word for word in command]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"{directory}: in use by another process (process id {os.getpid()} on ")
+        assert "reading needs no lock: sample, reconstruct, report" in error
+        assert main(["run", "spec.yaml", "--out", directory]) == 2
+        assert "there is a run in this directory already" in capsys.readouterr().err
+        # Those that read come as far as the spec, which here is none.
+        for reading in (["sample", directory], ["replay", directory]):
+            assert main(reading) == 2
+            assert "in use" not in capsys.readouterr().err
 
 
 def test_two_writers_in_one_process_are_refused_too(tmp_path):

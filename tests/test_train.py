@@ -13,8 +13,10 @@ from ulzoo.errors import DataError, TrainingError
 from ulzoo.hooks import UNFINISHED, MetricLog, save_checkpoints, stop_when_asked
 from ulzoo.parallel.mesh import make_mesh
 from ulzoo.programs.state import TrainState
+from ulzoo.retention import Ranking, Retention
 from ulzoo.stopping import StopRequest, Terminated
 from ulzoo.train import train
+from ulzoo.validation import Validation
 
 
 class Scalar:
@@ -108,6 +110,57 @@ def test_intervals_end_at_checkpoints_so_that_a_resumed_run_has_the_same(tmp_pat
     assert [r.step for r in whole if r.name.endswith("/loss")] == [4, 5, 8, 10, 12]
     halves = resumed(tmp_path / "halves", 0, 8) + resumed(tmp_path / "halves", 8, 12)
     assert halves == whole
+
+
+def test_a_checkpoint_has_the_metrics_that_it_may_be_ranked_by(tmp_path):
+    log = MetricLog("stage1", {"loss": "nats", "gradient_norm": "nats"}, 2, lambda records: None)
+    ranking = Ranking("validation/loss", "max")
+    with Checkpoints(tmp_path, retention=Retention(1, ranking=ranking)) as checkpoints:
+        # Of steps 3, 6 and 9; the second is the greatest.
+        save = save_checkpoints(checkpoints, {}, log, lambda step, state: {"loss": -abs(step - 5.0)})
+        train(program(), state_at(0), stream(), steps=9, hooks=[(1, log), (3, save)])
+        checkpoints.wait()
+        assert checkpoints.steps() == [6, 9]
+        # The interval that ends at the checkpoint: of step 9 alone, since 8 ended one.
+        assert checkpoints.scores(9) == {
+            "train/loss": 9.0,
+            "train/gradient_norm": 1.0,
+            "validation/loss": -4.0,
+        }
+        assert checkpoints.best(ranking) == 6
+
+
+def test_held_out_batches_are_measured_with_the_same_noise_each_time():
+    """Against the mean over the same images: `evaluate` sees whole batches, and keys that do not change."""
+    seen = []
+
+    def evaluate(state, batch, key):
+        seen.append(jax.random.key_data(key).tolist())
+        return {"loss": jnp.asarray(batch["image"], jnp.float32).mean() + state.step}
+
+    images = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
+
+    class Held:
+        def __len__(self):
+            return 10
+
+        def __getitem__(self, index):
+            return {"image": images[index], "index": np.int32(index)}
+
+    data = SimpleNamespace(open=lambda split: Held() if split == "heldout" else None)
+    measured = SimpleNamespace(
+        name="stage1", mesh=make_mesh(), evaluate=evaluate, abstract_batch={"image": None}
+    )
+    validation = Validation(measured, data, batch_size=4, count=5, seed=1)
+    # Two whole batches of 4, spread over the ten: records 0, 1, 2, 3, 5, 6, 7, 8.
+    assert validation(state_at(0)) == {"loss": 4.0}
+    assert validation(state_at(3)) == {"loss": 7.0}
+    assert seen[:2] == seen[2:]
+    assert seen[0] != seen[1]
+    (record,) = validation.records(3, {"loss": 7.0}, {"loss": "nats"})
+    assert (record.name, record.value, record.unit) == ("stage1/validation/loss", 7.0, "nats")
+    assert record.protocol["batches"] == 2
+    assert not record.is_training
 
 
 @pytest.mark.parametrize("at", [1, 3, 4, 8])
