@@ -72,6 +72,6 @@ def finished_run() -> Finished:
     folder = Path(tempfile.mkdtemp(prefix="ulzoo-small-run-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     process = start("run", write_spec(folder), "--out", folder / "run")
-    stdout, stderr = process.communicate(timeout=300)
+    stdout, stderr = process.communicate(timeout=1200)
     assert process.returncode == 0, stderr[-3000:]
     return Finished(folder / "run", stdout, stderr)

@@ -24,7 +24,7 @@ def is_saving(directory):
 
 def wait_until(condition, process):
     """Whether it came true before the process ended."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 1200
     while not condition():
         if process.poll() is not None:
             return False
@@ -71,7 +71,7 @@ def test_killed_at_any_moment_it_ends_the_same(tmp_path):
             if process.returncode < 0:
                 hit[where] = hit.get(where, 0) + 1
         process = begin(directory, spec)
-        _, error = process.communicate(timeout=600)
+        _, error = process.communicate(timeout=1200)
         assert process.returncode == 0, error[-3000:]
         compare(directory, undisturbed)
         shutil.rmtree(directory)

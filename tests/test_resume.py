@@ -23,7 +23,7 @@ from ulzoo.stages import spec_of
 
 
 def wait_for(path, process):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not path.exists():
         assert process.poll() is None, process.communicate()[1][-3000:]
         assert time.monotonic() < deadline
@@ -41,7 +41,7 @@ def terminate_after(path, process):
     """SIGTERM once `path` is there; what the process then says."""
     wait_for(path, process)
     process.terminate()
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=300)
     assert process.returncode == 143, error[-3000:]
     assert "Traceback" not in error
     return error
@@ -71,7 +71,7 @@ def killed_run(tmp_path_factory):
     for path in (damaged / "opt_state" / "d").iterdir():
         path.unlink()
     process = start("run", "--resume", directory)
-    stdout, stderr = process.communicate(timeout=200)
+    stdout, stderr = process.communicate(timeout=1200)
     assert process.returncode == 0, stderr[-3000:]
     assert f"stage 2: passed over a damaged checkpoint: {damaged}" in stdout
     assert f"stage 2: continuing at step {int(damaged.name[5:]) - 8} of 40\n" in stdout

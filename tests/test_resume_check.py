@@ -63,7 +63,7 @@ def certificates(tmp_path_factory):
     """Of a restart that is exact and of one that is not."""
     path = write_spec(tmp_path_factory.mktemp("verified"), DIFFUSION)
     command = [sys.executable, "-c", PROGRAM, str(path)]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=1200)
     assert done.returncode == 0, done.stderr[-3000:]
     exact, end, other = done.stdout.partition("resuming is exact\n")
     return exact + end, other

@@ -34,7 +34,7 @@ def here(site, monkeypatch):
 
 def ulzoo_in(environment, *arguments):
     command = [sys.executable, "-m", "ulzoo", *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=1200)
 
 
 @pytest.fixture(scope="module")
