@@ -161,7 +161,7 @@ class Checkpoints:
             return
         for saved in self.steps():
             if saved not in self._scores:
-                self._scores[saved] = self.scores(saved).get(ranking.metric, math.nan)
+                self._scores[saved] = self._score(saved, ranking)
         self._scores[step] = scores.get(ranking.metric, math.nan)
 
     def close(self) -> None:
@@ -189,9 +189,16 @@ class Checkpoints:
         return max(self.steps(), default=None)
 
     def best(self, ranking: Ranking) -> int | None:
-        """The best finished step by a metric; None if no step has it. Raises CheckpointError for damage."""
-        scores = {step: self.scores(step).get(ranking.metric, math.nan) for step in self.steps()}
+        """The best finished step by a metric; None if no step has it. What cannot be read is not the best."""
+        scores = {step: self._score(step, ranking) for step in self.steps()}
         return next(iter(ranking.best(scores)), None)
+
+    def _score(self, step: int, ranking: Ranking) -> float:
+        """NaN where a step has none, or is damaged: who restores it is told."""
+        try:
+            return self.scores(step).get(ranking.metric, math.nan)
+        except DamageError:
+            return math.nan
 
     def manifest(self, step: int) -> dict[str, Any]:
         """What `save` was given as manifest. Raises CheckpointError if the step is missing or damaged."""

@@ -1,6 +1,7 @@
 """Which checkpoints stay: the latest, those at multiples of a step, the best by a metric."""
 
 import math
+import shutil
 
 import jax.numpy as jnp
 import pytest
@@ -54,6 +55,13 @@ def test_the_best_stays_over_sessions_and_is_found(tmp_path):
         assert checkpoints.steps() == [4, 7]
         assert checkpoints.best(ranking) == 7
         assert checkpoints.best(Ranking("train/loss")) is None
+    # A step whose scores cannot be read hinders neither saving nor ranking; who restores it is told.
+    shutil.rmtree(tmp_path / "step_00000007" / "manifest")
+    with Checkpoints(tmp_path, retention=retention) as checkpoints:
+        assert checkpoints.best(ranking) == 4
+        save(checkpoints, {8: 9.0})
+        checkpoints.wait()
+        assert checkpoints.steps() == [4, 8]
 
 
 def test_a_score_that_is_no_number_is_kept_as_one(tmp_path):

@@ -45,9 +45,13 @@ def record_failure(stage: Stage, error: NonFiniteError, say: Say) -> BlackBox:
         start=start,
         fault="the process ended before the step was played again",
     )
-    if box.folder(run).exists():
+    if jax.process_index() == 0 and box.folder(run).exists():
         # Of an earlier attempt, from the same checkpoint to the same step.
         shutil.rmtree(box.folder(run))
+    if jax.process_count() > 1:
+        # All processes would have to take the steps again together; later, one alone can take them.
+        reason = "there were several processes; `ulzoo replay` plays the step again in one"
+        return box.write(run, fault=reason) if jax.process_index() == 0 else box
     box = box.write(run)
     again = error.step - 1 - (start or 0)
     if again:
