@@ -54,7 +54,7 @@ def run_points(
     specs = [(point, load_spec(path, dict(point.overrides))) for point in points]
     _refuse_other(out, specs)
     for point, spec in specs:
-        if not _directory(out, point).exists():
+        if not _begun(_directory(out, point)):
             check_fit(spec)
     _note_grid(out, path, points, stages)
     failures: list[str] = []
@@ -72,7 +72,7 @@ def run_points(
 def _run(
     directory: Path, path: str | Path, point: Point, spec: Spec, stages: Sequence[int], say: Say
 ) -> None:
-    if directory.exists() and not (directory / "manifest.json").exists():
+    if directory.exists() and not _begun(directory):
         # Killed while it was made: it never was a run.
         shutil.rmtree(directory)
     if directory.exists():
@@ -98,7 +98,7 @@ def _refuse_other(out: Path, specs: Sequence[tuple[Point, Spec]]) -> None:
     for point, spec in specs:
         directory = _directory(out, point)
         resolved = directory / "resolved.yaml"
-        if not directory.exists() or (resolved.is_file() and read_text(resolved) == dump_yaml(spec)):
+        if not _begun(directory) or (resolved.is_file() and read_text(resolved) == dump_yaml(spec)):
             continue
         changed = []
         if resolved.is_file():
@@ -123,6 +123,11 @@ def _note_grid(out: Path, path: str | Path, points: Sequence[Point], stages: Seq
         write_atomic(out / GRID, json.dumps(grid, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         raise RunError(f"{out}: cannot be written: {error.strerror or error}") from error
+
+
+def _begun(directory: Path) -> bool:
+    """Whether it is a run: one that was not made to its end is none."""
+    return (directory / "manifest.json").exists()
 
 
 def _directory(out: Path, point: Point) -> Path:
