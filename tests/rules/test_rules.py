@@ -73,7 +73,7 @@ def test_a_sound_spec_is_not_warned_about(told):
         ("UL003", "base_model.weighting.bias", ["base_model.weighting.bias=3"], {}),
         ("UL018", "decoder.weighting.rate_target", steered("bits_per_pixel: 0.012"), {}),
         ("UL018", "decoder.weighting.rate_target", steered("bytes_per_image: 33"), {}),
-        ("UL019", "decoder.weighting", [*steered("bits_per_pixel: 0.2"), "stage1.rate_warmup_steps=500"], {}),
+        ("UL020", "decoder.weighting", [*steered("bits_per_pixel: 0.2"), "stage1.rate_warmup_steps=500"], {}),
         ("UL004", "latent.log_snr", ["latent.log_snr=10"], {}),
         ("UL005", "stage1.rate_warmup_steps", ["stage1.rate_warmup_steps=0"], {}),
         ("UL006", "stage1.rate_warmup_steps", ["stage1.rate_warmup_steps=800"], {}),

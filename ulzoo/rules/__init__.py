@@ -28,7 +28,7 @@ RULES = (
     Rule("UL016", devices.idle_rule),
     Rule("UL017", devices.narrow_parameters),
     Rule("UL018", objective.rate_target),
-    Rule("UL019", objective.short_search),
+    Rule("UL020", objective.short_search),
 )
 """All rules. A code is never given to another rule."""
 
