@@ -254,6 +254,8 @@ class Checkpoints:
 
     def _set_aside(self, step: int) -> None:
         """Renames a step's folder; one of this name is there where the step was damaged before."""
+        if jax.process_index():
+            return
         aside = self.directory / f"damaged-{self._folder(step).name}"
         try:
             shutil.rmtree(aside, ignore_errors=True)

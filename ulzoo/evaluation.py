@@ -23,7 +23,7 @@ from ulzoo.interfaces import AbstractBase, AbstractGridConditioner, SamplerIO
 from ulzoo.metrics.base import RateTable
 from ulzoo.metrics.collecting import Collection, Request, collect
 from ulzoo.metrics.streams import ImageBatch, Opened, Real, Reconstructions, Samples, Stream
-from ulzoo.parallel.mesh import batch_ways, put_batch
+from ulzoo.parallel.mesh import batch_ways, fetch, put_whole
 from ulzoo.parallel.precision import cast
 from ulzoo.programs.generate import generate
 from ulzoo.programs.measure import keys_for, rates, reconstruct
@@ -112,7 +112,7 @@ class TrainedEvaluation:
             parts: list[list[np.ndarray]] = []
             for batch, mask in self._batches(split, limit, "rates"):
                 keys = keys_for(seed, batch["index"])
-                fetched = jax.device_get(rates(self.autoencoder, batch["image"], keys, times))
+                fetched = fetch(rates(self.autoencoder, batch["image"], keys, times))
                 parts.append([np.asarray(part)[mask] for part in fetched])
             return RateTable(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
@@ -129,8 +129,8 @@ class TrainedEvaluation:
             originals, results = [], []
             for batch, mask in self._batches(split, limit, "reconstructions"):
                 keys = keys_for(seed, batch["index"])
-                results.append(np.asarray(reconstruct(self.autoencoder, batch["image"], keys, built))[mask])
-                originals.append(np.asarray(batch["image"])[mask])
+                results.append(fetch(reconstruct(self.autoencoder, batch["image"], keys, built))[mask])
+                originals.append(fetch(batch["image"])[mask])
             protocol = {"decoder_sampler": config.model_dump(mode="json"), "seed": seed}
             return np.concatenate(originals), np.concatenate(results), protocol
 
@@ -178,7 +178,7 @@ class TrainedEvaluation:
                     batch["label"] = labels[np.minimum(indices, count - 1)]
                 if starts is not None:
                     batch["start"] = starts.next(batch.get("label"), size)
-                placed = put_batch(batch, self.mesh)
+                placed = put_whole(batch, self.mesh)
                 keys = keys_for(seed, placed.pop("index"))
                 start_noise = placed.pop("start", None)
                 images = generate(
@@ -194,7 +194,7 @@ class TrainedEvaluation:
                     start_noise,
                 )
                 kept = indices < count
-                yield indices[kept], np.asarray(images)[kept]
+                yield indices[kept], fetch(images)[kept]
                 progress.advance()
 
     def collect(self, requests: Sequence[Request]) -> Collection:
@@ -237,10 +237,10 @@ class TrainedEvaluation:
         built, start = config.build(SamplerIO(), key=None), 0
         for batch, mask in self._batches(stream.split, stream.limit, "reconstructions"):
             keys = keys_for(stream.seed, batch["index"])
-            images = np.asarray(reconstruct(self.autoencoder, batch["image"], keys, built))[mask]
+            images = fetch(reconstruct(self.autoencoder, batch["image"], keys, built))[mask]
             rows = np.arange(start, start + len(mask))
             start += len(mask)
-            yield ImageBatch(rows[mask], images, np.asarray(batch["image"])[mask], None)
+            yield ImageBatch(rows[mask], images, fetch(batch["image"])[mask], None)
 
     def _labels(self, count: int) -> np.ndarray | None:
         """Of samples: all classes in turn; None for data without labels."""
@@ -329,7 +329,7 @@ class TrainedEvaluation:
         asked = [key[3:] for key in self._kept if key[:2] == ("rates", split)]
         times, seed = asked[0] if asked else (16, 0)
         placed, keys = self._one_batch(index, images, seed)
-        fetched = jax.device_get(rates(self.autoencoder, placed, keys, times))
+        fetched = fetch(rates(self.autoencoder, placed, keys, times))
         return RateTable(*(np.asarray(part)[: len(index)] for part in fetched)), times, seed
 
     def _reconstructions_at(
@@ -343,7 +343,7 @@ class TrainedEvaluation:
         placed, keys = self._one_batch(index, images, 0)
         results = reconstruct(self.autoencoder, placed, keys, config.build(SamplerIO(), key=None))
         how = {"decoder_sampler": config.model_dump(mode="json"), "seed": 0}
-        return np.asarray(results)[: len(index)], how
+        return fetch(results)[: len(index)], how
 
     def _found(self, what: str, split: Split, index: np.ndarray) -> Iterator[tuple[Any, Any, np.ndarray]]:
         """Results of earlier calls that hold all of these images: arguments, results, their rows."""
@@ -358,7 +358,7 @@ class TrainedEvaluation:
         """Images, padded to a size that is compiled already if there is one, and a key for each."""
         size = max(self._size, self._rounded(len(index)))
         rows = np.minimum(np.arange(size), len(index) - 1)
-        placed = put_batch({"image": images[rows], "index": index[rows]}, self.mesh)
+        placed = put_whole({"image": images[rows], "index": index[rows]}, self.mesh)
         return placed["image"], keys_for(seed, placed["index"])
 
     @property
@@ -380,7 +380,7 @@ class TrainedEvaluation:
             for batch in eval_batches(source, size, limit):
                 mask = batch.pop("mask")
                 indices.append(batch["index"][mask])
-                yield put_batch(batch, self.mesh), mask
+                yield put_whole(batch, self.mesh), mask
                 progress.advance()
             self._indices[split, limit] = np.concatenate(indices)
             self._size = size

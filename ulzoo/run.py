@@ -44,10 +44,12 @@ class Run:
     Attributes:
         directory: where it is.
         writable: whether this object holds the run's lock; without it nothing is written but samples.
+        follows: whether another process of the same run writes; what this one is told to write is dropped.
     """
 
-    def __init__(self, directory: Path, lock: TextIOWrapper | None) -> None:
+    def __init__(self, directory: Path, lock: TextIOWrapper | None, *, follows: bool = False) -> None:
         self.directory = directory
+        self.follows = follows
         self._lock = lock
         self._metrics = MetricsFile(directory / "metrics.jsonl")
         self._trackers: Trackers | None = None
@@ -125,12 +127,13 @@ class Run:
             raise RunError(f"{path}: cannot make a run directory: there is a file of this name")
 
     @classmethod
-    def open(cls, directory: str | Path, *, write: bool = False) -> Run:
+    def open(cls, directory: str | Path, *, write: bool = False, follow: bool = False) -> Run:
         """Opens a run directory that is there.
 
         Args:
             write: take the lock, to continue the run or to add to its metrics; without it any number of
                 processes may read, also beside one that writes.
+            follow: train along with the process that has the lock, and leave writing to it.
 
         Raises:
             RunError: it is missing or incomplete, or, with `write`, in use by another process.
@@ -145,7 +148,7 @@ class Run:
             lock = _take_lock(path) if write else None
         except OSError as error:
             raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error
-        run = cls(path, lock)
+        run = cls(path, lock, follows=follow)
         try:
             run.manifest()
             run.finished()
@@ -225,7 +228,8 @@ class Run:
         Raises:
             RunError: the run is open for reading only.
         """
-        self._require_lock()
+        if not self._writes():
+            return
         records = list(records)
         self._metrics.append(records)
         if self._trackers is not None:
@@ -239,7 +243,8 @@ class Run:
         Raises:
             RunError: the run is open for reading only, or a line is not a record.
         """
-        self._require_lock()
+        if not self._writes():
+            return
         new = {(record.stage, record.step, record.name) for record in records}
         self._metrics.keep(lambda record: (record.stage, record.step, record.name) not in new)
         self.append(records)
@@ -260,7 +265,8 @@ class Run:
         Raises:
             RunError: the run is open for reading only, or a line is not a record.
         """
-        self._require_lock()
+        if not self._writes():
+            return
         self._metrics.truncate_after(stage, step)
         if self._trackers is not None:
             self._trackers.resume(stage, step)
@@ -287,7 +293,8 @@ class Run:
         Raises:
             RunError: the run is open for reading only.
         """
-        self._require_lock()
+        if not self._writes():
+            return
         with (self.directory / "timings.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(timing), ensure_ascii=False) + "\n")
 
@@ -318,14 +325,16 @@ class Run:
         Raises:
             RunError: the run is open for reading only.
         """
-        self._require_lock()
+        if not self._writes():
+            return
         parts = self.finished()
         if part not in parts:
             write_atomic(self.directory / "status.json", _json({"finished": [*parts, part]}))
 
-    def _require_lock(self) -> None:
-        if not self.writable:
+    def _writes(self) -> bool:
+        if not self.writable and not self.follows:
             raise RunError(f"{self.directory}: opened for reading only")
+        return self.writable
 
 
 def _fresh(root: Path, started: datetime, name: str) -> Path:

@@ -38,6 +38,8 @@ def show_examples(run: Run, evaluation: TrainedEvaluation) -> list[Record]:
     if len(shape) not in (3, 4) or shape[0] not in (1, 3, 4):
         return []
     examples = evaluation.examples()
+    if run.follows:
+        return []
     run.examples.mkdir(exist_ok=True)
     pairs = list(zip(examples.originals, examples.reconstructions, strict=True))
     for i, (original, result) in enumerate(pairs):
@@ -57,6 +59,8 @@ def draw_grid(run: Run, spec: Spec, evaluation: TrainedEvaluation, say: Say) -> 
     images, labels, how = evaluation.samples(spec.sample.count, spec.sample.seed)
     columns, by_class = columns_for(len(images), evaluation.assembly.data.num_classes)
     path = run.samples / "grid.png"
+    if run.follows:
+        return path
     sheet = grid(images, columns, gap=GAP)
     larger = enlargement(images)
     write_png(path, sheet, enlarge=larger)

@@ -98,18 +98,20 @@ def run_all(run: Run, experiment: Experiment, *, stages: Sequence[int] = (1, 2),
     Raises:
         UlzooError: whatever stops a part; finished parts stay finished.
     """
-    if not run.tracked:
+    if run.writable and not run.tracked:
         run.track(open_trackers(experiment.spec, run.directory))
     # Measuring and drawing share the trained modules, compiled programs and samples.
     evaluations: dict[int, TrainedEvaluation] = {}
 
     def evaluation(stage: int) -> TrainedEvaluation:
         if stage not in evaluations:
-            evaluations[stage] = evaluation_of(run, experiment, stage)
+            evaluations[stage] = evaluation_of(run, experiment, stage, quiet=run.follows)
         return evaluations[stage]
 
+    # Read once: other processes of the run must not see a part end that they have not come to.
+    finished = run.finished()
     for part in parts_of(experiment.spec, stages):
-        if part in run.finished():
+        if part in finished:
             continue
         stage = int(part[-1]) if part[-1].isdigit() else 2
         if part == f"stage{stage}":
@@ -121,7 +123,8 @@ def run_all(run: Run, experiment: Experiment, *, stages: Sequence[int] = (1, 2),
                 else:
                     draw_grid(run, experiment.spec, evaluation(stage), say)
         run.mark_finished(part)
-    report_on(run, say)
+    if not run.follows:
+        report_on(run, say)
 
 
 def evaluate_stage(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,8 @@ from ulzoo.encoding import check_same_latents, stage2_data, trained_on
 from ulzoo.errors import NonFiniteError, TrainingError
 from ulzoo.experiment import Experiment
 from ulzoo.hooks import UNFINISHED, MetricLog, save_checkpoints, stop_when_asked
+from ulzoo.parallel.mesh import local_share
+from ulzoo.parallel.processes import AnyAsked, several
 from ulzoo.programs import stage1 as stage1_program
 from ulzoo.programs import stage2 as stage2_program
 from ulzoo.programs.program import Program
@@ -67,8 +70,9 @@ def train_stage(
     retention = retention_of(settings)
     with (
         Checkpoints(run.checkpoints(stage), retention=retention) as checkpoints,
-        stop_on_signal(grace) as stop,
+        stop_on_signal(grace) as asked,
     ):
+        stop: Any = AnyAsked(asked) if several() else asked
         restored = checkpoints.restore_latest(program.abstract_state, manifest)
         if restored is None:
             say(f"stage {stage}: compiling, then {settings.steps} steps of {settings.batch_size}")
@@ -82,11 +86,23 @@ def train_stage(
             check_same_latents(checkpoints.manifest(done), dataset)
         manifest |= trained_on(dataset)
         run.truncate_after(program.name, done)
+        share = local_share(settings.batch_size, program.mesh)
         with (
             batches(
-                dataset, batch_size=settings.batch_size, seed=spec.seed, start_step=done
+                dataset,
+                batch_size=settings.batch_size,
+                seed=spec.seed,
+                start_step=done,
+                process_index=share.index,
+                process_count=share.count,
             ) as stream,
-            Progress(f"stage {stage}", settings.steps, start=done, images=settings.batch_size) as progress,
+            Progress(
+                f"stage {stage}",
+                settings.steps,
+                start=done,
+                images=settings.batch_size,
+                stream=io.StringIO() if run.follows else None,
+            ) as progress,
         ):
             is_bound = experiment.assembly.abstract("prior").is_bound
             log = MetricLog(

@@ -7,6 +7,7 @@ import errno
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from ulzoo.cli.commands import COMMANDS
@@ -45,6 +46,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         use_compilation_cache(os.environ)
     try:
+        status = _command(arguments)
+    except BaseException:
+        if _several():
+            traceback.print_exc()
+            _leave(1)
+        raise
+    if status and _several():
+        _leave(status)
+    return status
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    """Runs a command; returns the exit status."""
+    try:
         if COMMANDS[arguments.command].compiles:
             grace_seconds(os.environ)
         with termination_as_interruption():
@@ -71,6 +86,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         )
         return 2
+
+
+def _several() -> bool:
+    """Whether other processes do this command together with this one; known without loading JAX."""
+    module = sys.modules.get("ulzoo.parallel.processes")
+    return module is not None and module.several()
+
+
+def _leave(status: int) -> None:
+    from ulzoo.parallel.processes import leave
+
+    leave(status)
 
 
 def _parser() -> argparse.ArgumentParser:

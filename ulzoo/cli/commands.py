@@ -17,6 +17,7 @@ from ulzoo.cli.arguments import (
     rate,
     scale,
 )
+from ulzoo.cli.together import add_processes
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", metavar="DIR", help="continue the run in this directory")
     add_out(parser)
     add_set(parser)
+    add_processes(parser)
 
 
 def _train(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +48,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", type=int, choices=(1, 2), required=True, help="which of the two; required")
     add_out(parser)
     add_set(parser)
+    add_processes(parser)
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ulzoo.cli.interruption import resumable
 from ulzoo.cli.loading import load_checked
 from ulzoo.cli.reporting import note, warn
+from ulzoo.cli.together import Together
 from ulzoo.errors import RunError
 from ulzoo.run import Run
 
@@ -17,27 +18,28 @@ def run(arguments: argparse.Namespace) -> None:
     started = time.monotonic()
     if arguments.resume is not None:
         _refuse(arguments)
-        directory = _resume(arguments.resume)
+        directory = _resume(arguments.resume, Together(arguments))
     elif arguments.spec is None:
         raise RunError("give a spec, or --resume DIR")
     else:
-        directory = start(
-            arguments.spec, arguments.overrides, arguments.out, (1, 2), ("run", "--resume", "RUN")
-        )
+        directory = start(arguments, arguments.spec, (1, 2), ("run", "--resume", "RUN"))
     say(f"done in {time.monotonic() - started:.0f} s: {directory}")
 
 
 def start(
-    path: str, overrides: list[str], out: str | None, stages: tuple[int, ...], continuation: tuple[str, ...]
+    arguments: argparse.Namespace, path: str, stages: tuple[int, ...], continuation: tuple[str, ...]
 ) -> Path:
     """Check a spec, make a run of it and do the stages; returns the run's directory.
 
     Args:
         continuation: the command that goes on after an interruption, `RUN` standing for the directory.
     """
-    if out is not None:
+    overrides, out = arguments.overrides, arguments.out
+    together = Together(arguments)
+    if out is not None and together.leads:
         Run.refuse_taken(out)
     spec = load_checked(path, overrides)
+    together.compare(spec, f"stages {stages}")
     from ulzoo.experiment import Experiment
     from ulzoo.explanation import spec_warnings
     from ulzoo.spec import spec_hash
@@ -47,9 +49,13 @@ def start(
 
     check_trackers(spec)
     experiment = Experiment.of(spec)
-    warn(spec_warnings(spec, experiment.assembly, experiment.reports))
+    if together.leads:
+        warn(spec_warnings(spec, experiment.assembly, experiment.reports))
     text = read_text(path) + "".join(f"\n# --set {override}" for override in overrides)
-    with create_run(spec, out, spec_text=text) as run, resumable(run.directory, *continuation):
+    with (
+        together.run(lambda: create_run(spec, out, spec_text=text)) as run,
+        resumable(run.directory, *continuation),
+    ):
         say(f"run directory: {run.directory}")
         say(f"spec {spec_hash(spec)[:12]}")
         run_all(run, experiment, stages=stages, say=say)
@@ -61,12 +67,16 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def _resume(directory: str) -> Path:
-    with Run.open(directory, write=True) as run, resumable(run.directory, "run", "--resume", "RUN"):
+def _resume(directory: str, together: Together) -> Path:
+    with (
+        together.run(lambda: Run.open(directory, write=True)) as run,
+        resumable(run.directory, "run", "--resume", "RUN"),
+    ):
         from ulzoo.experiment import Experiment
         from ulzoo.stages import parts_of, run_all, spec_of
 
         spec = spec_of(run, note=note)
+        together.compare(spec, "resume")
         if set(parts_of(spec)) <= set(run.finished()):
             say(f"{run.directory}: finished already")
         else:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ulzoo.cli.interruption import resumable
 from ulzoo.cli.reporting import note
 from ulzoo.cli.run_command import say, start
+from ulzoo.cli.together import Together
 from ulzoo.errors import RunError
 from ulzoo.run import Run
 
@@ -20,15 +21,20 @@ def run(arguments: argparse.Namespace) -> None:
             raise RunError(
                 f"{arguments.target}: stage 2 needs a run whose stage 1 is trained: ulzoo train RUN --stage 2"
             )
-        say(f"done: {start(arguments.target, arguments.overrides, arguments.out, (1,), continuation)}")
+        say(f"done: {start(arguments, arguments.target, (1,), continuation)}")
         return
     if arguments.overrides or arguments.out:
         raise RunError("a run is continued as it was started; --set and --out go with a spec")
-    with Run.open(arguments.target, write=True) as run, resumable(run.directory, *continuation):
+    together = Together(arguments)
+    with (
+        together.run(lambda: Run.open(arguments.target, write=True)) as run,
+        resumable(run.directory, *continuation),
+    ):
         from ulzoo.experiment import Experiment
         from ulzoo.stages import parts_of, run_all, spec_of
 
         spec = spec_of(run, note=note)
+        together.compare(spec, f"stage {stage}")
         if stage == 2 and spec.stage2 is None:
             raise RunError(f"{run.directory}: the spec has no stage 2")
         if stage == 2 and "stage1" not in run.finished():

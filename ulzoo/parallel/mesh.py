@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -69,10 +69,46 @@ def replicated(mesh: Mesh | AbstractMesh) -> NamedSharding:
     return NamedSharding(mesh, P())
 
 
+class Share(NamedTuple):
+    """Which of so many equal parts of a batch, in order."""
+
+    index: int
+    count: int
+
+
+def local_share(batch_size: int, mesh: Mesh) -> Share:
+    """The rows of a global batch that this process's devices have; processes may have the same ones, where an
+    axis that does not divide the batch goes through several."""
+    places = over_batch(mesh).addressable_devices_indices_map((batch_size,)).values()
+    spans = [place[0].indices(batch_size) for place in places if place is not None]
+    first, rows = min(span[0] for span in spans), max(span[1] for span in spans)
+    rows -= first
+    return Share(first // rows, batch_size // rows)
+
+
 def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """A host batch (this process's share) onto the mesh. The one place where global arrays are made."""
+    """A host batch (this process's share, see `local_share`) onto the mesh."""
     sharding = over_batch(mesh)
     return {name: jax.make_array_from_process_local_data(sharding, value) for name, value in batch.items()}
+
+
+def put_whole(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """A host batch that every process has whole, onto the mesh."""
+    sharding = over_batch(mesh)
+
+    def placed(value: np.ndarray) -> jax.Array:
+        return jax.make_array_from_callback(value.shape, sharding, lambda place: value[place])
+
+    return {name: placed(value) for name, value in batch.items()}
+
+
+def fetch(tree: Any) -> Any:
+    """Arrays on the mesh → NumPy, whole in every process. All processes must ask, in the same order."""
+    if all(leaf.is_fully_addressable for leaf in jax.tree.leaves(tree) if isinstance(leaf, jax.Array)):
+        return jax.device_get(tree)
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.process_allgather(tree, tiled=True)
 
 
 def on_device(batches: Iterator[Mapping[str, np.ndarray]], mesh: Mesh) -> Iterator[dict[str, jax.Array]]:

@@ -1,0 +1,93 @@
+"""Commands that several processes give together: all compute, the first one writes and speaks."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ulzoo.peers import Peers, peers_of
+from ulzoo.run import Run
+
+if TYPE_CHECKING:
+    from ulzoo.spec import Spec
+
+
+def add_processes(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("several processes, each of which gives the same command")
+    group.add_argument(
+        "--distributed", action="store_true", help="as Slurm, Open MPI, Kubernetes or Cloud TPU say"
+    )
+    group.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 is, on a free port")
+    group.add_argument("--processes", type=int, metavar="N", help="how many there are")
+    group.add_argument("--process", type=int, metavar="I", help="number of this one, from 0")
+
+
+class Together:
+    """This process among the others, or by itself.
+
+    Raises:
+        RunError: what is said of the others cannot be, or they do not appear.
+    """
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._peers: Peers | None = peers_of(
+            os.environ,
+            distributed=arguments.distributed,
+            coordinator=arguments.coordinator,
+            count=arguments.processes,
+            index=arguments.process,
+        )
+        self.leads = True
+        if self._peers is not None:
+            from ulzoo.parallel import processes
+
+            processes.join(self._peers)
+            self.leads = processes.index() == 0
+        if not self.leads:
+            # The first process says it all; what goes wrong here is told on standard error.
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+    def compare(self, spec: Spec, command: str) -> None:
+        """Raises RunError unless all processes do the same with the same versions."""
+        if self._peers is not None:
+            from ulzoo.parallel import processes
+
+            processes.agree({"command": command, **_facts(spec)}, self._peers.patience)
+
+    def run(self, make: Callable[[], Run]) -> Run:
+        """The run that the first process makes or opens, and the others follow.
+
+        Raises:
+            RunError: as `make`; or the others do not see its directory, on a file system of their own.
+        """
+        if self._peers is None:
+            return make()
+        from ulzoo.parallel import processes
+
+        run = make() if self.leads else None
+        place = "" if run is None else str(run.directory.absolute())
+        directory = processes.exchange("directory", place, self._peers.patience)[0]
+        return Run.open(Path(directory), follow=True) if run is None else run
+
+
+def _facts(spec: Spec) -> dict[str, str]:
+    import hashlib
+    import platform
+    from importlib.metadata import version
+
+    from ulzoo.provenance import origins
+    from ulzoo.registry import Registry
+    from ulzoo.spec import dump_yaml
+
+    text = dump_yaml(spec)
+    return {
+        "spec": hashlib.sha256(text.encode()).hexdigest()[:12],
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("ulzoo", "jax", "jaxlib", "equinox", "optax")},
+        **origins(spec, Registry.discover()),
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
+    }
