@@ -31,12 +31,14 @@ class Peers:
         count: processes; None likewise.
         index: number of this one, from 0; None likewise.
         patience: seconds.
+        devices: local ones that this process is to use; None: all.
     """
 
     coordinator: str | None
     count: int | None
     index: int | None
     patience: int
+    devices: tuple[int, ...] | None = None
 
 
 def peers_of(

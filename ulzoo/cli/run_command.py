@@ -39,7 +39,7 @@ def start(
     if out is not None and together.leads:
         Run.refuse_taken(out)
     spec = load_checked(path, overrides)
-    together.compare(spec, f"stages {stages}")
+    together.join(spec, f"stages {stages}")
     from ulzoo.experiment import Experiment
     from ulzoo.explanation import spec_warnings
     from ulzoo.spec import spec_hash
@@ -53,12 +53,13 @@ def start(
         warn(spec_warnings(spec, experiment.assembly, experiment.reports))
     text = read_text(path) + "".join(f"\n# --set {override}" for override in overrides)
     with (
-        together.run(lambda: create_run(spec, out, spec_text=text)) as run,
+        together.create(lambda: create_run(spec, out, spec_text=text)) as run,
         resumable(run.directory, *continuation),
     ):
         say(f"run directory: {run.directory}")
         say(f"spec {spec_hash(spec)[:12]}")
         run_all(run, experiment, stages=stages, say=say)
+        together.part()
         return run.directory
 
 
@@ -68,19 +69,17 @@ def say(line: str) -> None:
 
 
 def _resume(directory: str, together: Together) -> Path:
-    with (
-        together.run(lambda: Run.open(directory, write=True)) as run,
-        resumable(run.directory, "run", "--resume", "RUN"),
-    ):
+    with together.open(directory) as run, resumable(run.directory, "run", "--resume", "RUN"):
         from ulzoo.experiment import Experiment
         from ulzoo.stages import parts_of, run_all, spec_of
 
         spec = spec_of(run, note=note)
-        together.compare(spec, "resume")
+        together.join(spec, "resume")
         if set(parts_of(spec)) <= set(run.finished()):
             say(f"{run.directory}: finished already")
         else:
             run_all(run, Experiment.of(spec), say=say)
+        together.part()
         return run.directory
 
 

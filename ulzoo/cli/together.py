@@ -29,8 +29,11 @@ def add_processes(parser: argparse.ArgumentParser) -> None:
 class Together:
     """This process among the others, or by itself.
 
+    Attributes:
+        leads: whether it is the first, which writes and speaks.
+
     Raises:
-        RunError: what is said of the others cannot be, or they do not appear.
+        RunError: what is said of the others cannot be.
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
@@ -41,25 +44,39 @@ class Together:
             count=arguments.processes,
             index=arguments.process,
         )
-        self.leads = True
         if self._peers is not None:
             from ulzoo.parallel import processes
 
-            processes.join(self._peers)
-            self.leads = processes.index() == 0
+            self._peers = processes.detected(self._peers)
+        self.leads = self._peers is None or self._peers.index == 0
         if not self.leads:
             # The first process says it all; what goes wrong here is told on standard error.
             sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
-    def compare(self, spec: Spec, command: str) -> None:
-        """Raises RunError unless all processes do the same with the same versions."""
+    def join(self, spec: Spec, command: str) -> None:
+        """Meet the others; from here on all of them do each step together.
+
+        Raises:
+            RunError: they do not appear within the time, or do something else, or with other versions.
+        """
         if self._peers is not None:
             from ulzoo.parallel import processes
 
-            processes.agree({"command": command, **_facts(spec)}, self._peers.patience)
+            processes.join(self._peers, {"command": command, **_facts(spec)})
 
-    def run(self, make: Callable[[], Run]) -> Run:
-        """The run that the first process makes or opens, and the others follow.
+    def part(self) -> None:
+        """Wait for the first, which has more to write: who ends long before it is missed."""
+        if self._peers is not None:
+            from ulzoo.parallel import processes
+
+            processes.wait_for_all("done")
+
+    def open(self, directory: str) -> Run:
+        """A run that is there, to be continued."""
+        return Run.open(directory, write=self.leads, follow=not self.leads)
+
+    def create(self, make: Callable[[], Run]) -> Run:
+        """The run that the first process makes and the others follow.
 
         Raises:
             RunError: as `make`; or the others do not see its directory, on a file system of their own.
@@ -69,8 +86,7 @@ class Together:
         from ulzoo.parallel import processes
 
         run = make() if self.leads else None
-        place = "" if run is None else str(run.directory.absolute())
-        directory = processes.exchange("directory", place, self._peers.patience)[0]
+        directory = processes.broadcast("" if run is None else str(run.directory.absolute()))
         return Run.open(Path(directory), follow=True) if run is None else run
 
 

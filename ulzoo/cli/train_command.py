@@ -10,7 +10,6 @@ from ulzoo.cli.reporting import note
 from ulzoo.cli.run_command import say, start
 from ulzoo.cli.together import Together
 from ulzoo.errors import RunError
-from ulzoo.run import Run
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -26,15 +25,12 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.overrides or arguments.out:
         raise RunError("a run is continued as it was started; --set and --out go with a spec")
     together = Together(arguments)
-    with (
-        together.run(lambda: Run.open(arguments.target, write=True)) as run,
-        resumable(run.directory, *continuation),
-    ):
+    with together.open(arguments.target) as run, resumable(run.directory, *continuation):
         from ulzoo.experiment import Experiment
         from ulzoo.stages import parts_of, run_all, spec_of
 
         spec = spec_of(run, note=note)
-        together.compare(spec, f"stage {stage}")
+        together.join(spec, f"stage {stage}")
         if stage == 2 and spec.stage2 is None:
             raise RunError(f"{run.directory}: the spec has no stage 2")
         if stage == 2 and "stage1" not in run.finished():
@@ -47,3 +43,4 @@ def run(arguments: argparse.Namespace) -> None:
         else:
             run_all(run, Experiment.of(spec), stages=(stage,), say=say)
             say(f"done: {run.directory}")
+        together.part()
