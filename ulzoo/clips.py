@@ -25,9 +25,7 @@ _NEEDS_AV = "pip install 'ulzoo[video]'"
 _STILL_IMAGES = (".gif", ".webp")
 
 
-def write_clip(
-    path: str | Path, clip: Pixels, *, fps: float = FRAMES_PER_SECOND, enlarge: int = 1
-) -> None:
+def write_clip(path: str | Path, clip: Pixels, *, fps: float = FRAMES_PER_SECOND, enlarge: int = 1) -> None:
     """Writes a clip in the format that the path's suffix names; GIF and WebP repeat for ever.
 
     WebP is lossless; GIF has 256 colours; both show equal frames in a row as one that lasts longer. MP4 is

@@ -302,9 +302,7 @@ class AbstractGridConditioner(eqx.Module):
     width: eqx.AbstractVar[int]
 
     @abc.abstractmethod
-    def __call__(
-        self, raw: RawConditions, *, key: PRNGKeyArray | None = None
-    ) -> Float[Array, "d *latent"]:
+    def __call__(self, raw: RawConditions, *, key: PRNGKeyArray | None = None) -> Float[Array, "d *latent"]:
         """`width` channels on the latent's grid. `key`: random choice and dropping if given."""
 
     @abc.abstractmethod

@@ -129,7 +129,9 @@ def train_stage(
         checkpoints.wait()
     if failure is not None:
         played = Stage(run, experiment, stage, program, autoencoder)
-        told = [str(failure), _what_is_left(run, stage), *_black_box(played, failure, say)]
+        # Played again by one process alone; together the others would have to play along.
+        box = [] if several() else _black_box(played, failure, say)
+        told = [str(failure), _what_is_left(run, stage), *box]
         raise TrainingError("\n    ".join(told))
     if skipped:
         say(f"stage {stage}: {replaced_records(skipped)}")

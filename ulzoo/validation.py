@@ -8,7 +8,7 @@ import jax
 
 from ulzoo.data.pipeline import Batch, eval_batches
 from ulzoo.data.source import Dataset
-from ulzoo.parallel.mesh import put_batch
+from ulzoo.parallel.mesh import put_whole
 from ulzoo.programs.program import Program
 from ulzoo.programs.state import TrainState
 from ulzoo.records import Record
@@ -38,7 +38,7 @@ class Validation:
             self._batches = list(eval_batches(source, self._batch_size, whole * self._batch_size))
         keys = jax.random.split(jax.random.key(self._seed), len(self._batches))
         measured = [
-            self._program.evaluate(state, put_batch(self._chosen(batch), self._program.mesh), key)
+            self._program.evaluate(state, put_whole(self._chosen(batch), self._program.mesh), key)
             for batch, key in zip(self._batches, keys, strict=True)
         ]
         fetched = jax.device_get(measured)

@@ -129,5 +129,3 @@ def test_mistakes_are_told(run, tmp_path, monkeypatch, capsys, arguments, says):
     write_png("a.png", some_clip()[0])
     assert main([str(run) if each == "RUN" else each for each in arguments]) == 2
     assert says in capsys.readouterr().err
-
-

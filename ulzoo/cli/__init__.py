@@ -22,6 +22,10 @@ environment:
   JAX_COMPILATION_CACHE_DIR     where compiled programs are kept between commands;
                                 by default ulzoo/xla in $XDG_CACHE_HOME or ~/.cache, for a month
   JAX_ENABLE_COMPILATION_CACHE  0: keep none
+  ULZOO_COORDINATOR, ULZOO_PROCESSES, ULZOO_PROCESS
+                                as --coordinator, --processes and --process
+  ULZOO_DISTRIBUTED             1: as --distributed; 0: this process is by itself, whoever launched it
+  ULZOO_PEER_SECONDS            how long several processes wait for each other to appear; by default 120
   {GRACE_VARIABLE}           how long training may take to save after SIGTERM or SIGINT;
                                 by default {DEFAULT_GRACE:g}
 """

@@ -54,4 +54,3 @@ def read_clip(
     clip = np.zeros((frames, height, width, channels), np.uint8)
     clip[: len(found)] = found
     return clip, len(found)
-
