@@ -259,7 +259,7 @@ class TrainedEvaluation:
                 labels = batch.get("label")
                 keys = keys_for(seed, batch["index"])
                 results.append(self.complete(batch["image"], mask, keys, labels)[real])
-                originals.append(np.asarray(batch["image"])[real])
+                originals.append(fetch(batch["image"])[real])
             how = {**self.sampling_protocol(), "starts": "independent", "seed": seed, "given": given}
             return np.concatenate(originals), np.concatenate(results), how
 
@@ -281,7 +281,7 @@ class TrainedEvaluation:
         raw = {"x": to_model(jnp.asarray(clips)), "given": jnp.broadcast_to(given, (len(clips), len(given)))}
         if labels is not None:
             raw["label"] = labels
-        return np.asarray(
+        return fetch(
             generate(
                 self.autoencoder,
                 self.base,

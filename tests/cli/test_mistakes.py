@@ -152,6 +152,8 @@ def test_files_that_are_no_images(capsys, tmp_path):
 
 
 UNCONDITIONAL = SPEC.replace("conditioners: [{type: ulzoo.class_label.v1, width: 8}]", "conditioners: []")
+
+
 def test_sobol_starts_have_a_largest_latent(capsys):
     path = Path(__file__).parents[2] / "specs/imagenet512/ul-small.yaml"
     assert told(capsys, "check", path, "--set", "sample.starts=sobol") == (

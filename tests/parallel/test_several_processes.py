@@ -15,6 +15,7 @@ import pytest
 from small_run import SPEC, write_spec
 
 from ulzoo.checkpoint import Checkpoints
+from ulzoo.parallel.mesh import Share, fetch, local_share, make_mesh, put_batch, put_whole
 from ulzoo.parallel.processes import HEARTBEAT
 from ulzoo.run import Run
 
@@ -163,21 +164,9 @@ def test_processes_that_are_unlike_end_at_once(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_rows_are_those_of_one_stream(builtin_registry):
-    """What two processes read, put together, is what one reads."""
-    from ulzoo.data.pipeline import batches
-    from ulzoo.spec import parse_spec
-
-    data = parse_spec(SPEC, registry=builtin_registry).data
-
-    def read(rows=None, start=0):
-        with batches(data, batch_size=8, seed=3, start_step=start, rows=rows) as stream:
-            return [next(stream) for _ in range(3)]
-
-    whole, parts = read(), [read(range(0, 4)), read(range(4, 8))]
-    for step, batch in enumerate(whole):
-        for name, value in batch.items():
-            joined = np.concatenate([part[step][name] for part in parts])
-            np.testing.assert_array_equal(joined, value)
-    late = read(range(4, 8), start=2)[0]
-    np.testing.assert_array_equal(late["index"], parts[1][2]["index"])
+def test_one_process_has_the_whole_batch():
+    mesh = make_mesh()
+    assert local_share(8, mesh) == Share(0, 1)
+    batch = {"index": np.arange(8)}
+    for placed in (put_batch(batch, mesh), put_whole(batch, mesh)):
+        np.testing.assert_array_equal(fetch(placed)["index"], batch["index"])
