@@ -6,6 +6,7 @@ GIF and WebP go through Pillow; MP4 and other containers through PyAV, the extra
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -20,6 +21,9 @@ FORMATS: tuple[Format, ...] = ("webp", "gif", "mp4")
 
 FRAMES_PER_SECOND = 8
 """Of clips whose data does not say: slow enough to see each frame."""
+
+_MOMENT = 1e-4
+"""Seconds: times are rounded to the ticks of their containers."""
 
 _NEEDS_AV = "pip install 'ulzoo[video]'"
 _STILL_IMAGES = (".gif", ".webp")
@@ -83,15 +87,54 @@ class Shown(NamedTuple):
     end: float
 
 
-def read_frames(path: str | Path) -> Iterator[Shown]:
+class Length(NamedTuple):
+    """How long a clip is as its file says: seconds, and stored frames a second on average."""
+
+    seconds: float
+    fps: float
+
+
+def length(path: str | Path) -> Length:
+    """How long a file is, without decoding it where the file says so.
+
+    Raises:
+        DataError: the file is missing or no clip.
+        RunError: a container other than GIF and WebP without PyAV.
+    """
+    path = Path(path)
+    if path.suffix.lower() in _STILL_IMAGES:
+        shown = list(_read_still(path))
+        return Length(shown[-1].end, len(shown) / shown[-1].end)
+    av = _av(f"reading {path.name}")
+    try:
+        with av.open(str(path)) as container:
+            stream = _video_stream(container, path)
+            rate = float(stream.average_rate or stream.guessed_rate or 25)
+            if stream.duration is not None:
+                seconds = float(stream.duration * stream.time_base)
+            elif container.duration is not None:
+                seconds = container.duration / av.time_base
+            else:
+                seconds = stream.frames / rate
+            return Length(seconds, rate)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as a clip: {error}") from error
+
+
+def read_frames(path: str | Path, *, start: float = 0.0) -> Iterator[Shown]:
     """The frames of a file as stored, in order of time, upright, RGB.
+
+    Args:
+        start: seconds after the first frame; the first frame that is given is the one seen then.
 
     Raises:
         DataError: the file is missing, no clip, or damaged: frames before the damage have been given.
         RunError: a container other than GIF and WebP without PyAV.
     """
     path = Path(path)
-    return _read_still(path) if path.suffix.lower() in _STILL_IMAGES else _read_container(path)
+    if path.suffix.lower() in _STILL_IMAGES:
+        return (frame for frame in _read_still(path) if frame.end > start + _MOMENT)
+    return _read_container(path, start)
 
 
 def at_rate(frames: Iterable[Shown], fps: float) -> Iterator[Image.Image]:
@@ -119,29 +162,45 @@ def _read_still(path: Path) -> Iterator[Shown]:
         raise DataError(f"{path}: cannot be read as a clip: {error}") from error
 
 
-def _read_container(path: Path) -> Iterator[Shown]:
+def _read_container(path: Path, begin: float) -> Iterator[Shown]:
     av = _av(f"reading {path.name}")
     try:
         with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise DataError(f"{path}: holds no video")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            usual = 1 / float(stream.average_rate or 25)
-            before: Shown | None = None
+            stream = _video_stream(container, path)
+            # Threads come with readers, each of which has a file of its own.
+            stream.thread_type = "NONE"
+            usual = 1 / float(stream.average_rate or stream.guessed_rate or 25)
+            first = float((stream.start_time or 0) * stream.time_base)
+            if begin > 0:
+                # To the key frame before; some containers cannot, and are decoded from their beginning.
+                with suppress(av.error.FFmpegError):
+                    container.seek(int((first + begin) / stream.time_base), stream=stream)
+            before: tuple[Any, float] | None = None
             for frame in container.decode(stream):
-                picture = frame.to_image()
-                # The rows as stored; players turn them by so many degrees counter-clockwise.
-                turned = getattr(frame, "rotation", 0) or 0
-                picture = picture.rotate(turned, expand=True) if turned % 360 else picture
-                start = frame.time if frame.time is not None else (before.end if before else 0.0)
-                if before is not None:
-                    yield before._replace(end=start)
-                before = Shown(picture, start, start + usual)
-            if before is not None:
-                yield before
+                start = frame.time
+                if start is None:
+                    start = first if before is None else before[1] + usual
+                # Only frames that are seen are turned into pictures.
+                if before is not None and start > first + begin + _MOMENT:
+                    yield _shown(*before, start)
+                before = (frame, start)
+            if before is not None and before[1] + usual > first + begin + _MOMENT:
+                yield _shown(*before, before[1] + usual)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a clip: {error}") from error
+
+
+def _shown(frame: Any, start: float, end: float) -> Shown:
+    picture = frame.to_image()
+    # The rows as stored; players turn them by so many degrees counter-clockwise.
+    turned = getattr(frame, "rotation", 0) or 0
+    return Shown(picture.rotate(turned, expand=True) if turned % 360 else picture, start, end)
+
+
+def _video_stream(container: Any, path: Path) -> Any:
+    if not container.streams.video:
+        raise DataError(f"{path}: holds no video")
+    return container.streams.video[0]
 
 
 def _av(what: str) -> Any:

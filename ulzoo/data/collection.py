@@ -44,6 +44,9 @@ class Collection:
     class_names: tuple[str, ...] | None = None
     """Names of class 0, 1, …; None where they are not known."""
 
+    what: str = "pictures (.jpg, .jpeg, .png, .webp)"
+    """What messages call its records."""
+
     has_captions: bool = True
     """False where no record can have a caption, so that none needs to be read for it."""
 

@@ -46,10 +46,13 @@ def list_pictures(root: Path) -> Names:
     return names
 
 
-def find_pictures(root: Path, folders: list[str] | None = None) -> list[str]:
+def find_pictures(
+    root: Path, folders: list[str] | None = None, *, suffixes: tuple[str, ...] = SUFFIXES
+) -> list[str]:
     """Paths of pictures at any depth, relative to `root`, sorted; hidden files and folders are left out.
 
     Args:
+        suffixes: of the files that are meant, in small letters.
         folders: receives the relative path of every folder that was looked into.
 
     Raises:
@@ -77,7 +80,7 @@ def find_pictures(root: Path, folders: list[str] | None = None) -> list[str]:
                         raise DataError(
                             f"{str(root / name)!r} is a symbolic link to a folder; these are not followed"
                         )
-                    elif name.lower().endswith(SUFFIXES):
+                    elif name.lower().endswith(suffixes):
                         if entry.is_symlink() and not _leads_inside(root / name, inside):
                             raise DataError(
                                 f"{str(root / name)!r} is a symbolic link that leads out of"

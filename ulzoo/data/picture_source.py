@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,11 +15,18 @@ from ulzoo.data.pictures import DEFAULT_HELDOUT_FRACTION, PictureDataset
 from ulzoo.data.source import Record, Source, Split
 from ulzoo.errors import DataError
 
+SourceT = TypeVar("SourceT", bound="PictureSource")
 
-def open_pictures(config: PictureDataset, split: Split) -> PictureSource:
+
+def open_pictures(
+    config: PictureDataset, split: Split, source: type[SourceT] | None = None
+) -> SourceT:
     """One split of a dataset of pictures.
 
     Class numbers come from `config.root` in either split, so they mean the same in both.
+
+    Args:
+        source: what reads the records; by default `PictureSource`.
 
     Raises:
         DataError: no pictures in the split, classes other than the config says.
@@ -41,13 +48,12 @@ def open_pictures(config: PictureDataset, split: Split) -> PictureSource:
                 renumber = _same_classes(training, collection)
         places = np.arange(len(collection))
     if not len(places):
-        raise DataError(
-            f"no pictures (.jpg, .jpeg, .png, .webp) for the {split} split in {collection.where!r}"
-        )
+        raise DataError(f"no {collection.what} for the {split} split in {collection.where!r}")
     classes = config.classes
     if classes is None and config.labelled:
         classes = collection.num_classes
-    return PictureSource(collection, places, config, classes=classes, renumber=renumber)
+    reads: Any = PictureSource if source is None else source
+    return reads(collection, places, config, classes=classes, renumber=renumber)
 
 
 def _check_classes(collection: Collection, classes: int) -> None:
