@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 from stored_pictures import as_parquet, as_plain_array_record, as_tar, as_zip
 
+from ulzoo.clips import write_clip
 from ulzoo.testing import check_component
 
 
@@ -30,9 +31,21 @@ def test_archives_shards_and_tables(format, tmp_path, builtin_registry, monkeypa
     check_component(f"ulzoo.{format}.v1", example, registry=builtin_registry)
 
 
+def test_video_folder(tmp_path, builtin_registry):
+    rng = np.random.default_rng(0)
+    for label in ("cats", "dogs"):
+        (tmp_path / label).mkdir()
+        for number in range(6):
+            clip = rng.integers(0, 256, (5, 9, 12, 3), dtype=np.uint8)
+            write_clip(tmp_path / label / f"{number}.webp", clip)
+    example = {"root": str(tmp_path), "size": 8, "frames": 3, "crop": "random", "heldout_fraction": 0.3}
+    check_component("ulzoo.video_folder.v1", example, registry=builtin_registry)
+
+
 def test_every_dataset_has_a_test_here(builtin_registry):
-    names = {entry.name for entry in builtin_registry.entries("dataset")} - {"ulzoo.digits.v1"}
-    formats = ("image_folder", "zip", "webdataset", "array_record", "parquet")
+    built_in = {"ulzoo.digits.v1", "ulzoo.moving_digits.v1"}
+    names = {entry.name for entry in builtin_registry.entries("dataset")} - built_in
+    formats = ("image_folder", "zip", "webdataset", "array_record", "parquet", "video_folder")
     assert names == {f"ulzoo.{format}.v1" for format in formats}
 
 
