@@ -64,6 +64,10 @@ OUTERMOST = {
     "restoring",
     "blackbox",
     "export",
+    "completion",
+    "encoding",
+    "sweep",
+    "study",
 }
 ONLY = {"entrypoints": {"registry.py"}, "orbax": {"checkpoint.py"}}
 NEVER = {"pickle", "cloudpickle", "dill", "plugins"}

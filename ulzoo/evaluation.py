@@ -19,7 +19,7 @@ from ulzoo.data.pipeline import eval_batches
 from ulzoo.data.source import Source, Split
 from ulzoo.errors import RunError
 from ulzoo.examples import CANDIDATES, COUNT, Examples, in_turn
-from ulzoo.interfaces import AbstractBase, AbstractGridConditioner, SamplerIO
+from ulzoo.interfaces import AbstractBase, SamplerIO
 from ulzoo.metrics.base import RateTable
 from ulzoo.metrics.collecting import Collection, Request, collect
 from ulzoo.metrics.streams import ImageBatch, Opened, Real, Reconstructions, Samples, Stream
@@ -27,7 +27,6 @@ from ulzoo.parallel.mesh import batch_ways, fetch, put_whole
 from ulzoo.parallel.precision import cast
 from ulzoo.programs.generate import generate
 from ulzoo.programs.measure import keys_for, rates, reconstruct
-from ulzoo.programs.program import to_model
 from ulzoo.programs.starts import SobolStarts
 from ulzoo.progress import Progress
 from ulzoo.spec import Component, Sample
@@ -251,6 +250,7 @@ class TrainedEvaluation:
         self, split: Split, limit: int | None, given: int, seed: int
     ) -> tuple[np.ndarray, np.ndarray, Mapping[str, Any]]:
         """Clips of a split and what follows their first `given` frames."""
+        from ulzoo.completion import complete
 
         def make() -> tuple[np.ndarray, np.ndarray, Mapping[str, Any]]:
             mask = np.arange(self.assembly.data.shape[1]) < given
@@ -258,42 +258,12 @@ class TrainedEvaluation:
             for batch, real in self._batches(split, limit, "predictions"):
                 labels = batch.get("label")
                 keys = keys_for(seed, batch["index"])
-                results.append(self.complete(batch["image"], mask, keys, labels)[real])
+                results.append(complete(self, batch["image"], mask, keys, labels)[real])
                 originals.append(fetch(batch["image"])[real])
             how = {**self.sampling_protocol(), "starts": "independent", "seed": seed, "given": given}
             return np.concatenate(originals), np.concatenate(results), how
 
         return self._once(("predictions", split, limit, given, seed), make)
-
-    def complete(self, clips: Any, given: np.ndarray, keys: Any, labels: Any = None) -> np.ndarray:
-        """Clips made by the base model from the frames that `given`, bool (t,), names.
-
-        Args:
-            clips: uint8 (b, t, h, w, c), on the mesh; what is not given is not looked at.
-            keys: (b,): the noise of each.
-            labels: int32 (b,), for base models that are told the class.
-
-        Raises:
-            RunError: there is no base model, or it takes no frames.
-        """
-        if self.base is None or not takes_frames(self.base):
-            raise RunError("the base model takes no frames: it needs the conditioner ulzoo.given_frames.v1")
-        raw = {"x": to_model(jnp.asarray(clips)), "given": jnp.broadcast_to(given, (len(clips), len(given)))}
-        if labels is not None:
-            raw["label"] = labels
-        return fetch(
-            generate(
-                self.autoencoder,
-                self.base,
-                raw,
-                self.latent_shape,
-                self.sample.sampler.build(SamplerIO(), key=None),
-                self.sample.decoder_sampler.build(SamplerIO(), key=None),
-                keys,
-                self.sample.guidance.scale,
-                self.sample.guidance.log_snr_interval,
-            )
-        )
 
     def examples(self, count: int = COUNT) -> Examples:
         """A few held-out images, which depend on the split alone: runs on the same data show the same ones.
@@ -394,8 +364,3 @@ class TrainedEvaluation:
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
-
-
-def takes_frames(base: AbstractBase) -> bool:
-    """Whether a base model goes on from given frames."""
-    return any(isinstance(each, AbstractGridConditioner) for each in getattr(base, "conditioners", ()))

@@ -96,6 +96,7 @@ def complete(
     """
     import numpy as np
 
+    from ulzoo import completion
     from ulzoo.cli.clip_files import write_result
     from ulzoo.clips import marked
     from ulzoo.experiment import Experiment
@@ -115,7 +116,7 @@ def complete(
     for i, (clip, name) in enumerate(zip(clips, names, strict=True)):
         keys = keys_for(arguments.seed, np.array([i], np.int32))
         labels = None if arguments.label is None else np.array([arguments.label], np.int32)
-        made = evaluation.complete(clip[None], given, keys, labels)[0]
+        made = completion.complete(evaluation, clip[None], given, keys, labels)[0]
         # What was given is known; the model's own version of it is not what a user asked for.
         whole = np.where(given[:, None, None, None], clip, made)
         larger = enlargement(whole)

@@ -1,0 +1,55 @@
+"""Clips that a trained base model makes from given frames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from ulzoo.errors import RunError
+from ulzoo.interfaces import AbstractBase, AbstractGridConditioner, SamplerIO
+from ulzoo.parallel.mesh import fetch
+from ulzoo.programs.generate import generate
+from ulzoo.programs.program import to_model
+
+if TYPE_CHECKING:
+    from ulzoo.evaluation import TrainedEvaluation
+
+
+def complete(
+    evaluation: TrainedEvaluation, clips: Any, given: np.ndarray, keys: Any, labels: Any = None
+) -> np.ndarray:
+    """Clips made by the base model from the frames that `given`, bool (t,), names.
+
+    Args:
+        clips: uint8 (b, t, h, w, c), on the mesh; what is not given is not looked at.
+        keys: (b,): the noise of each.
+        labels: int32 (b,), for base models that are told the class; None leaves it open.
+
+    Raises:
+        RunError: there is no base model, or it takes no frames.
+    """
+    base, sample = evaluation.base, evaluation.sample
+    if base is None or not takes_frames(base):
+        raise RunError("the base model takes no frames: it needs the conditioner ulzoo.given_frames.v1")
+    raw = {"x": to_model(jnp.asarray(clips)), "given": jnp.broadcast_to(given, (len(clips), len(given)))}
+    if labels is not None:
+        raw["label"] = labels
+    images = generate(
+        evaluation.autoencoder,
+        base,
+        raw,
+        evaluation.latent_shape,
+        sample.sampler.build(SamplerIO(), key=None),
+        sample.decoder_sampler.build(SamplerIO(), key=None),
+        keys,
+        sample.guidance.scale,
+        sample.guidance.log_snr_interval,
+    )
+    return fetch(images)
+
+
+def takes_frames(base: AbstractBase) -> bool:
+    """Whether a base model goes on from given frames."""
+    return any(isinstance(each, AbstractGridConditioner) for each in getattr(base, "conditioners", ()))
