@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
@@ -102,7 +103,7 @@ class VideoSource(PictureSource):
 
 
 def clip_frames(
-    path: object, frames: int, fps: float | None, stride: int, time: float, hold: bool
+    path: Path, frames: int, fps: float | None, stride: int, time: float, hold: bool
 ) -> list[Shown]:
     """`frames` frames of a video.
 
