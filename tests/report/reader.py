@@ -21,7 +21,7 @@ BLOCKS = {
     "text",
     "span",
 }
-VOID = {"meta", "link", "img", "br", "input", "hr", "use", "path", "rect"}
+VOID = {"wbr", "meta", "link", "img", "br", "input", "hr", "use", "path", "rect"}
 
 
 @dataclass

@@ -108,3 +108,10 @@ def test_words():
         "e": "null",
         "f": "{}",
     }
+
+
+def test_dotted_names_break_between_words_alone():
+    from ulzoo.report.rendering import breakable
+
+    assert breakable("decoder_sampler.steps") == "decoder_<wbr>sampler.<wbr>steps"
+    assert breakable("a<b.c_") == "a&lt;b.<wbr>c_"

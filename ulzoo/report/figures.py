@@ -116,7 +116,8 @@ def _curve(
     for _, words, points in series:
         (first, begin), (last, end) = points[0], points[-1]
         of = f"{words}: " if words else ""
-        ends.append(f"{of}{short(begin)} at step {first}, {short(end)} at step {last}")
+        one = f"{of}{short(begin)} at step {first}"
+        ends.append(one if first == last else f"{one}, {short(end)} at step {last}")
     caption = f"{title}, {unit}. {'; '.join(ends)}."
     return Figure(draw(full.replace("/", "-"), _PANEL, paint, label=caption), caption)
 

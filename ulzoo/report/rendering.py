@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 MARK = '<meta name="generator" content="ulzoo'
 """What tells a page of ours from another file of its name."""
@@ -20,7 +22,13 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = breakable
     return environment.get_template(template).render(version=_version(), **values)
+
+
+def breakable(name: object) -> Markup:
+    """A dotted name that narrow columns may break after its dots and low lines, and not inside a word."""
+    return Markup(re.sub(r"([._])(?=\w)", r"\1<wbr>", str(escape(name))))
 
 
 def _version() -> str:
