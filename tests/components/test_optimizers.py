@@ -63,6 +63,33 @@ def test_weight_decay_pulls_weights_towards_zero_and_leaves_biases():
     np.testing.assert_array_equal(updates.bias, 0)
 
 
+class Strange(eqx.Module):
+    """A stranger's module, whose names say nothing of what they name."""
+
+    a: eqx.nn.LayerNorm
+    b: eqx.nn.Embedding
+    c: eqx.nn.Conv2d
+    my_norm: eqx.nn.Linear
+    weight: jax.Array
+    prototypes: jax.Array
+
+
+def test_what_decays_does_not_hang_on_what_a_stranger_calls_it():
+    def make(key):
+        return Strange(
+            eqx.nn.LayerNorm(4),
+            eqx.nn.Embedding(3, 4, key=key),
+            eqx.nn.Conv2d(2, 2, 3, key=key),
+            eqx.nn.Linear(4, 4, key=key),
+            jnp.ones(4),
+            jnp.ones((4, 4)),
+        )
+
+    mask = decays(eqx.filter_eval_shape(make, jax.random.key(0)))
+    paths = [jax.tree_util.keystr(path) for path, of in jax.tree_util.tree_leaves_with_path(mask) if of]
+    assert paths == [".c.weight"]
+
+
 def test_weights_and_kernels_decay_and_nothing_else():
     network = abstract(ViTConfig(width=8, depth=1, heads=2, embedding_width=8), NetworkIO((1, 4, 4)))
     mask = decays(network)

@@ -20,7 +20,8 @@ class AdamWConfig(Component):
     learning_rate: float = Field(default=1e-4, gt=0)
     """Peak learning rate."""
     weight_decay: float = Field(default=0.01, ge=0)
-    """Decay per unit of learning rate; biases, norms, positions and tables do not decay."""
+    """Decay per unit of learning rate, of arrays that a module calls `weight` and that are matrices or
+    kernels; biases, scales of norms, positions and tables of embeddings do not decay."""
     warmup_steps: int = Field(default=0, ge=0)
     """Optimiser steps of linear warm-up."""
     decay: Decay = "constant"

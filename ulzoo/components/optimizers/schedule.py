@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import equinox as eqx
 import jax
 import optax
 
@@ -41,11 +42,30 @@ def clipped(
     )
 
 
+NO_MATRICES = (
+    eqx.nn.LayerNorm,
+    eqx.nn.RMSNorm,
+    eqx.nn.GroupNorm,
+    eqx.nn.BatchNorm,
+    eqx.nn.Embedding,
+)
+"""Modules whose `weight` is a scale, or a table: a row of it that no example asks for would only decay."""
+
+
 def decays(parameters: Any) -> Any:
-    """Mask: True for weight matrices and kernels, False for biases, norms, positions and tables."""
+    """Mask: True for weight matrices and kernels, False for biases, norms, positions and tables.
 
-    def of(path: Any, leaf: Any) -> bool:
+    A matrix or kernel is an array of two axes or more that its module calls `weight`. Of a norm it is none,
+    whether one of Equinox's or below an attribute with `norm` in its name: stacked over the blocks its scale
+    has two axes too.
+    """
+
+    def of(path: Any, node: Any) -> Any:
+        if isinstance(node, NO_MATRICES):
+            return jax.tree.map(lambda _: False, node)
         names = [str(getattr(entry, "name", "")) for entry in path]
-        return names[-1] == "weight" and not any("norm" in name for name in names)
+        return names[-1:] == ["weight"] and node.ndim > 1 and not any("norm" in name for name in names)
 
-    return jax.tree_util.tree_map_with_path(of, parameters)
+    return jax.tree_util.tree_map_with_path(
+        of, parameters, is_leaf=lambda node: isinstance(node, NO_MATRICES)
+    )
