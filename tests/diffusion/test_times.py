@@ -1,7 +1,7 @@
 import jax
 import numpy as np
 
-from ulzoo.diffusion.times import nested_times, stratified_times
+from ulzoo.diffusion.times import stratified_times
 
 
 def test_each_stratum_holds_one_time_with_one_common_offset():
@@ -19,13 +19,3 @@ def test_times_stay_in_the_unit_interval_and_are_uniform_over_keys():
     assert times.max() <= 1.0
     # Mean and variance of each time over keys: uniform on its third; 5 standard errors of 4000 draws.
     np.testing.assert_allclose(times.mean(axis=0), [1 / 6, 1 / 2, 5 / 6], atol=5 / 3 / np.sqrt(12 * 4000))
-
-
-def test_nested_times_are_stratified_within_an_image_and_independent_between_images():
-    times = np.asarray(nested_times(jax.random.key(2), 2000, 4))
-    assert times.shape == (2000, 4)
-    np.testing.assert_array_equal(np.floor(times * 4), np.broadcast_to(np.arange(4), (2000, 4)))
-    offsets = times[:, 0] * 4
-    correlation = np.corrcoef(offsets[:-1], offsets[1:])[0, 1]
-    # Five standard errors of a correlation of 2000 independent pairs.
-    assert abs(correlation) < 5 / np.sqrt(2000)

@@ -15,13 +15,8 @@ def stratified_times(key: PRNGKeyArray, n: int) -> Float[Array, "n"]:
 
     `n` is the global batch, so that the strata span all devices. Times rise along the batch; examples
     must come in random order (a shuffled data stream), or time and example would be tied.
+
+    For `n` times of each image, `jax.vmap` it over a key an image: images are then independent of each other,
+    which a bootstrap over images rests on.
     """
     return (jax.random.uniform(key) + jnp.arange(n, dtype=jnp.float32)) / n
-
-
-def nested_times(key: PRNGKeyArray, n: int, k: int) -> Float[Array, "n k"]:
-    """(u_i + j)/k: for each of n images k stratified times, images independent of each other.
-
-    Independence over images is what a bootstrap over images rests on.
-    """
-    return (jax.random.uniform(key, (n, 1)) + jnp.arange(k, dtype=jnp.float32)[None, :]) / k

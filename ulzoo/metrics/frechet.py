@@ -1,4 +1,4 @@
-"""Fréchet distance between Gaussians (Dowson & Landau 1982, eq. 4), as used by Heusel et al. 2017 for FID."""
+"""Fréchet distance between Gaussians (Dowson & Landau 1982), as used by Heusel et al. 2017 for FID."""
 
 from __future__ import annotations
 

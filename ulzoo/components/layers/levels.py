@@ -1,8 +1,8 @@
 """The residual U: levels of falling resolution, one skip per change of resolution.
 
 h_b enters a level; h_a = Down(h_b) goes through everything below and comes back as h; the level
-continues with Up(h − h_a) + h_b (Hoogeboom et al. 2410.19324, §3.2). The skip carries what the coarser
-levels added, not what they were given.
+continues with Up(h − h_a) + h_b (Hoogeboom et al. 2410.19324, Residual U-ViT). The skip carries what the
+coarser levels added, not what they were given.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ class UViT(AbstractDenoiser):
 
 
 class UViTConfig(Component):
-    """Residual U-ViT. Source: Hoogeboom et al. 2410.19324 (SiD2), §3; Heek et al. 2026, §4."""
+    """Residual U-ViT. Source: Hoogeboom et al. 2410.19324 (SiD2); Heek et al. 2026, §4."""
 
     type: Literal["ulzoo.uvit.v1"] = "ulzoo.uvit.v1"
     example: ClassVar = {
