@@ -154,8 +154,11 @@ class Registry:
         entries = [entry for entry in self.entries() if distribution in ("", entry.distribution)]
         kinds = tuple(dict.fromkeys(entry.kind for entry in entries if entry.name == short))
         if not kinds:
-            near = difflib.get_close_matches(short, sorted({entry.name for entry in entries}), 1, 0.6)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            names = sorted({entry.name for entry in entries})
+            # A bare word is closer in meaning to the name's middle than edit distance sees.
+            near = [candidate for candidate in names if short.lower() in candidate.split(".")[1:-1]]
+            near = near or difflib.get_close_matches(short, names, 1, 0.6)
+            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
             raise RegistryError(f"no component named {name!r}{hint}\n    list them with: ulzoo components")
         return kinds
 

@@ -34,7 +34,8 @@ def test_no_command(capsys):
 
 
 def test_unknown_command(capsys):
-    assert "invalid choice: 'rnu'" in told(capsys, "rnu")
+    assert "invalid choice: 'rnu'; did you mean 'run'? (choose from" in told(capsys, "rnu")
+    assert "invalid choice: 'xyz' (choose from" in told(capsys, "xyz")
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,35 @@ def test_an_override_is_named(capsys, spec):
 
 def test_run_needs_a_spec_or_a_directory(capsys):
     assert told(capsys, "run") == "give a spec, or --resume DIR\n"
+
+
+def test_a_run_in_place_of_a_spec(capsys, tmp_path):
+    assert told(capsys, "run", tmp_path) == f"{tmp_path}: is a folder, not a spec\n"
+    (tmp_path / "manifest.json").touch()
+    assert told(capsys, "run", tmp_path).endswith(
+        f"\n    continue a run with: ulzoo run --resume {tmp_path}\n"
+    )
+
+
+def test_neither_a_spec_nor_a_run(capsys):
+    for stage in "12":
+        assert told(capsys, "train", "nowhere", "--stage", stage) == (
+            "nowhere: there is neither a spec nor a run directory of this name\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("vit", "; did you mean 'ulzoo.vit.v1'?"),
+        ("adamw", "; did you mean 'ulzoo.adamw.v1'?"),
+        ("ulzoo.vti.v1", "; did you mean 'ulzoo.vit.v1'?"),
+        ("v1", ""),
+        ("qqq", ""),
+    ],
+)
+def test_a_component_that_is_none(capsys, name, hint):
+    assert told(capsys, "components", name).startswith(f"no component named '{name}'{hint}\n")
 
 
 def test_resume_takes_nothing_else(capsys, spec):

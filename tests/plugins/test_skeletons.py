@@ -152,6 +152,8 @@ def test_bad_names_write_nothing(name, words, tmp_path, capsys):
 def test_other_mistakes_write_nothing(tmp_path, monkeypatch):
     with pytest.raises(RegistryError, match="no skeleton for the kind 'encodr'\n    kinds: base_model, "):
         write_plugin("acme.tiles", tmp_path / "x", "encodr")
+    with pytest.raises(RegistryError, match=r"weighting\n    did you mean 'encoder'\?$"):
+        write_plugin("acme.tiles", tmp_path / "x", "encodr")
     (tmp_path / "taken").mkdir()
     with pytest.raises(RunError, match="taken: exists already"):
         write_plugin("acme.tiles", tmp_path / "taken", "encoder")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import errno
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 from ulzoo.cli.commands import COMMANDS
 from ulzoo.cli.interruption import termination_as_interruption
@@ -105,7 +108,7 @@ def _leave(status: int) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="ulzoo",
         description="Unified Latents (arXiv 2602.17270): diffusion-regularised latents from a spec.",
         epilog=_ENVIRONMENT,
@@ -117,6 +120,17 @@ def _parser() -> argparse.ArgumentParser:
         text = command.text
         command.arguments(commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a mistyped choice with the nearest one, as a mistyped field of a spec is."""
+
+    def error(self, message: str) -> NoReturn:
+        if found := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
+            near = difflib.get_close_matches(found[1], re.findall(r"[\w-]+", found[2]), 1, 0.6)
+            if near:
+                message = message.replace(" (choose", f"; did you mean '{near[0]}'? (choose", 1)
+        super().error(message)
 
 
 class _Version(argparse.Action):

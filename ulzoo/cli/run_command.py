@@ -34,6 +34,13 @@ def start(
     Args:
         continuation: the command that goes on after an interruption, `RUN` standing for the directory.
     """
+    if Path(path).is_dir():
+        hint = (
+            f"\n    continue a run with: ulzoo run --resume {path}"
+            if (Path(path) / "manifest.json").is_file()
+            else ""
+        )
+        raise RunError(f"{path}: is a folder, not a spec{hint}")
     overrides, out = arguments.overrides, arguments.out
     together = Together(arguments)
     if out is not None and together.leads:

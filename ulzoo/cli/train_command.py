@@ -15,6 +15,8 @@ from ulzoo.errors import RunError
 def run(arguments: argparse.Namespace) -> None:
     stage = arguments.stage
     continuation = ("train", "RUN", "--stage", str(stage))
+    if not Path(arguments.target).exists():
+        raise RunError(f"{arguments.target}: there is neither a spec nor a run directory of this name")
     if not Path(arguments.target).is_dir():
         if stage == 2:
             raise RunError(

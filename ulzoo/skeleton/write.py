@@ -14,6 +14,7 @@ from string import Template
 from ulzoo.errors import RegistryError, RunError
 from ulzoo.registry import NAME, RESERVED
 from ulzoo.skeleton.fragments import fragments
+from ulzoo.spec.messages import nearest
 
 _TEMPLATES = files("ulzoo.skeleton")
 
@@ -77,7 +78,9 @@ def write_plugin(name: str, folder: str | Path, kind: str) -> Path:
         RunError: the folder exists or cannot be made.
     """
     if kind not in kinds():
-        raise RegistryError(f"no skeleton for the kind {kind!r}\n    kinds: {', '.join(kinds())}")
+        near = nearest(kind, list(kinds()))
+        hint = f"\n    did you mean '{near}'?" if near else ""
+        raise RegistryError(f"no skeleton for the kind {kind!r}\n    kinds: {', '.join(kinds())}{hint}")
     names, folder = Names.of(name), Path(folder)
     if folder.exists() or folder.is_symlink():
         raise RunError(f"{folder}: exists already\n    give a folder that does not, or remove it")
