@@ -11,7 +11,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import jax
 import pytest
 from blocks import ROOT
 
@@ -82,7 +81,6 @@ def test_the_tutorial_runs_as_written(tmp_path, builtin_registry_folder, monkeyp
     site = tmp_path / "site"
     site.mkdir()
     reader = Reader(tmp_path, site, builtin_registry_folder, monkeypatch)
-    jax.config.update("jax_disable_most_optimizations", True)
     try:
         for block in BLOCK.finditer(PAGE.read_text()):
             path, language, text = block["path"], block["language"], block["text"]
@@ -103,7 +101,6 @@ def test_the_tutorial_runs_as_written(tmp_path, builtin_registry_folder, monkeyp
                 assert before.count(f"{old}\n") == 1
                 reader.write(config, before.replace(f"{old}\n", f"{new}\n"))
     finally:
-        jax.config.update("jax_disable_most_optimizations", False)
         for name in [name for name in sys.modules if name.startswith("acme_patches")]:
             del sys.modules[name]
     assert "failed" not in reader.told

@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 
-import jax
 import pytest
 from blocks import ROOT
 
@@ -28,9 +27,7 @@ BLOCK = re.compile(r"(?:^`(?P<path>[\w.]+)`\n\n)?^```(?P<language>\w+)\n(?P<text
 def here(tmp_path, monkeypatch, builtin_registry):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Registry, "discover", classmethod(lambda cls: builtin_registry))
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield tmp_path
-    jax.config.update("jax_disable_most_optimizations", False)
+    return tmp_path
 
 
 def least(spec: str) -> str:
