@@ -16,8 +16,8 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 # Raw uint32 keys are refused: a key that is used as data is found here and nowhere else.
 os.environ["JAX_LEGACY_PRNG_KEY"] = "error"
 
-# Most of what tests do is compile programs that run once on a handful of numbers. These are the same functions,
-# compiled in a fraction of the time; what a user's compiler does: XLA_FLAGS= JAX_DISABLE_MOST_OPTIMIZATIONS=0 python -m pytest
+# Most of what tests do is compile programs that run once on few numbers: the same functions, compiled in
+# a fraction of the time. As users compile: XLA_FLAGS= JAX_DISABLE_MOST_OPTIMIZATIONS=0 python -m pytest
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 if version("jaxlib").startswith("0.10."):
     # Its newer emitters compile for longer than the older ones; later versions stop at this flag.
