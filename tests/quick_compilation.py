@@ -4,19 +4,20 @@ So it is for all tests unless they are asked to compile as users do (conftest.py
 in any case.
 """
 
+import os
+
 import jax
 import pytest
 
-BEFORE = pytest.StashKey[bool]()
+ELSEWHERE = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"].lower() in ("1", "true", "yes", "on")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """XLA without its dearer passes, before any fixture: half the time to compile, the same functions."""
-    item.stash[BEFORE] = jax.config.jax_disable_most_optimizations
     jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item):
-    jax.config.update("jax_disable_most_optimizations", item.stash[BEFORE])
+    jax.config.update("jax_disable_most_optimizations", ELSEWHERE)
