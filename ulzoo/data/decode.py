@@ -45,6 +45,8 @@ _ORIENTATIONS = {
     8: Image.Transpose.ROTATE_90,
 }
 _TURNED = (5, 6, 7, 8)
+_NOTES = {"exif", "xmp", "XML:com.adobe.xmp"}
+"""Where Pillow looks for an orientation."""
 
 
 class CorruptImage(Exception):
@@ -193,6 +195,8 @@ def turned_upright(picture: Image.Image, orientation: int) -> Image.Image:
 
 def orientation_of(picture: Image.Image) -> int:
     """EXIF orientation, 1 (upright) to 8; from 5 on, width and height are exchanged."""
+    if picture.format == "JPEG" and not _NOTES & picture.info.keys():
+        return 1
     try:
         return int(picture.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:
@@ -207,6 +211,9 @@ def flatten(picture: Image.Image, channels: int) -> Image.Image:
         CorruptImage: a mode that is no picture (such as floating point).
     """
     mode = "L" if channels == 1 else "RGB"
+    if picture.mode == mode and "transparency" not in picture.info:
+        # Pillow would copy every pixel.
+        return picture
     if picture.mode.startswith("I"):
         # Pillow's own conversion clips 16-bit greys to 255 where scaling is meant.
         deep = np.clip(np.asarray(picture).astype(np.int64), 0, 65535)
