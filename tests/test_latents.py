@@ -18,6 +18,7 @@ from stored_pictures import as_folder, as_tar
 from ulzoo.assemble import assemble
 from ulzoo.autoencoder import Autoencoder
 from ulzoo.cli import main
+from ulzoo.data.collections.array_record import Shards, unpack
 from ulzoo.data.latents import LatentCache, from_bytes, to_bytes
 from ulzoo.data.pipeline import batches
 from ulzoo.encoding import check_latents, encode, records_at, stage2_data
@@ -166,16 +167,20 @@ def test_statistics_and_numbers_on_disk(made, tmp_path):
     short = encoded(spec, autoencoder, tmp_path / "b", dtype="bfloat16", shards=3, batch_size=100)
     source, rounded = exact.open("train"), short.open("train")
     latents = np.stack([source[i]["latent"] for i in range(len(source))]).astype(np.float64)
-    images = np.stack([spec.data.open("train")[i]["image"] for i in range(len(source))])
+    pictures = spec.data.open("train")
+    images = np.stack([pictures[i]["image"] for i in range(len(source))])
     want = jax.jit(jax.vmap(autoencoder.encode))(to_model(jnp.asarray(images)))
     np.testing.assert_allclose(latents, want, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(exact.manifest["mean"], latents.mean((0, 2, 3)), rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(exact.manifest["std"], latents.std((0, 2, 3)), rtol=1e-6)
-    # bfloat16 has eight bits of significand: rounding is within 2⁻⁹ of a value; batches of other sizes add
-    # up in another order.
+    # bfloat16 has eight bits of significand, of which rounding loses at most half the last: 2⁻⁸ of a value
+    # just above a power of two. A little more, for batches of other sizes add up in another order.
     near = np.stack([rounded[i]["latent"] for i in range(len(source))])
-    np.testing.assert_allclose(near, latents, rtol=2**-8.9, atol=1e-6)
-    assert short.manifest["bytes"] < 0.75 * exact.manifest["bytes"]
+    np.testing.assert_allclose(near, latents, rtol=2**-8 * 1.01, atol=1e-6)
+    # Of the numbers alone: these latents are so small that most of a file is what stands around them.
+    assert (rounded.views(0).size, source.views(0).size) == (32, 32)
+    stored = [len(unpack(Shards(list(cached._records.files))[0])[1]) for cached in (rounded, source)]
+    assert stored == [2 * 32, 4 * 32]
     assert not short.is_exact()
     assert exact.is_exact()
 
@@ -201,7 +206,7 @@ def test_an_interrupted_cache_goes_on(made, tmp_path):
         encoded(spec, autoencoder, tmp_path / "out", shards=5, advance=stop)
     with pytest.raises(DataError, match="not finished"):
         LatentCache(tmp_path / "out")
-    with pytest.raises(DataError, match="begun from something else\n    encoder: "):
+    with pytest.raises(DataError, match="begun from something else; choose another folder\n    encoder: "):
         encoded(spec, other, tmp_path / "out", shards=5)
     assert (
         encoded(spec, autoencoder, tmp_path / "out", shards=5).manifest["sha256"] == whole.manifest["sha256"]
