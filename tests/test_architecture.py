@@ -44,13 +44,14 @@ ALLOWED = {
     "planning.topology": BASE,
 }
 # Rooms below the programs may not know anyone above them, whatever else they do.
-ABOVE = {"train", "training", "resume_check", "stages", "cli", "hooks", "evaluation", "run"}
+ABOVE = {"train", "training", "resume_check", "bench", "stages", "cli", "hooks", "evaluation", "run"}
 OUTERMOST = {
     "__init__",
     "cli",
     "stages",
     "training",
     "resume_check",
+    "bench",
     "__main__",
     "hooks",
     "evaluation",

@@ -240,6 +240,16 @@ def _study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="check all variants down to shapes, run none")
 
 
+def _bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("spec", metavar="SPEC", help="YAML file")
+    parser.add_argument("--stage", type=int, choices=(1, 2), help="only this stage; by default all")
+    parser.add_argument("--steps", type=positive, default=50, metavar="N", help="timed steps (50)")
+    parser.add_argument(
+        "--out", metavar="FILE", help="by default bench-SPEC-HARDWARE.json here, with their names"
+    )
+    add_set(parser)
+
+
 def _show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", metavar="SPEC", help="YAML file, or a run directory")
     add_set(parser)
@@ -340,6 +350,7 @@ COMMANDS = {
         _replay,
         compiles=True,
     ),
+    "bench": Command("time the steps of a spec, and how long it takes to start", _bench),
     "schema": Command("write a JSON Schema of everything installed, for editors", _schema),
     "components": Command("list what is installed, or describe one component", _components),
     "data": Command("prepare pictures as shards, or check what is in them", _data),
