@@ -22,7 +22,7 @@ from ulzoo.examples import CANDIDATES, COUNT, Examples, in_turn
 from ulzoo.interfaces import AbstractBase, SamplerIO
 from ulzoo.metrics.base import RateTable
 from ulzoo.metrics.collecting import Collection, Request, collect
-from ulzoo.metrics.streams import ImageBatch, Opened, Real, Reconstructions, Samples, Stream
+from ulzoo.metrics.streams import ImageBatch, Opened, Real, Reconstructions, Samples, Stream, real_batches
 from ulzoo.parallel.mesh import batch_ways, fetch, put_whole
 from ulzoo.parallel.precision import cast
 from ulzoo.programs.generate import generate
@@ -208,7 +208,7 @@ class TrainedEvaluation:
         count = len(self.source(stream.split))
         count = count if stream.limit is None else min(stream.limit, count)
         if isinstance(stream, Real):
-            return Opened(count, {}, self._image_batches(stream))
+            return Opened(count, {}, self._image_batches(stream, count))
         config = self.sample.decoder_sampler if stream.sampler is None else stream.sampler
         how = {"decoder_sampler": config.model_dump(mode="json"), "seed": stream.seed}
         return Opened(count, how, self._reconstruction_batches(stream, config))
@@ -223,16 +223,19 @@ class TrainedEvaluation:
         for rows, images in pairs:
             yield ImageBatch(rows.astype(np.int64), images, None, None if labels is None else labels[rows])
 
-    def _image_batches(self, stream: Real) -> Iterator[ImageBatch]:
-        start = 0
-        for batch in eval_batches(self.source(stream.split), self._batch_size, stream.limit):
-            mask = batch["mask"]
-            rows = np.arange(start, start + len(mask))
-            start += len(mask)
-            labels = batch["label"][mask] if "label" in batch else None
-            yield ImageBatch(rows[mask], batch["image"][mask], None, labels)
+    def _image_batches(self, stream: Real, count: int) -> Iterator[ImageBatch]:
+        size = self._batch_size
+        with self._progress(f"{stream.split} images", -(-count // size), size) as progress:
+            for batch in real_batches(self.source(stream.split), size, stream.limit):
+                yield batch
+                progress.advance()
 
     def _reconstruction_batches(self, stream: Reconstructions, config: Component) -> Iterator[ImageBatch]:
+        key = ("reconstructions", stream.split, stream.limit, stream.seed, config.model_dump_json())
+        if key in self._kept and not self.skipped:
+            originals, results, _ = self._kept[key]
+            yield ImageBatch(np.arange(len(results)), results, originals, None)
+            return
         built, start = config.build(SamplerIO(), key=None), 0
         for batch, mask in self._batches(stream.split, stream.limit, "reconstructions"):
             keys = keys_for(stream.seed, batch["index"])

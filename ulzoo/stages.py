@@ -139,9 +139,13 @@ def evaluate_stage(
     stage = evaluation.stage
     chosen = [config for config in experiment.spec.evaluate if metric_stage(config) == stage]
     metrics = [config.build(experiment.assembly.data, key=None) for config in chosen]
-    # Together, so that each set of images is passed over once, and samples are drawn once.
-    evaluation.collect([request for metric in metrics for request in getattr(metric, "requests", ())])
-    measured: list[Measured] = [record for metric in metrics for record in metric(evaluation)]
+    asking = [metric for metric in metrics if getattr(metric, "requests", ())]
+    # Those that hold their images first: what they have made is there for the others, who ask together, so
+    # that each set of images is made and passed over once.
+    found = {id(metric): metric(evaluation) for metric in metrics if metric not in asking}
+    evaluation.collect([request for metric in asking for request in metric.requests])
+    found |= {id(metric): metric(evaluation) for metric in asking}
+    measured: list[Measured] = [record for metric in metrics for record in found[id(metric)]]
     measured += off_target(measured, experiment.spec, evaluation)
     examples = show_examples(run, evaluation) if stage == 1 else []
     warnings = collapse(measured, evaluation, run.records())

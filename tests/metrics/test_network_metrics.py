@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import yaml
 from fake_evaluation import FakeEvaluation
 from small_run import SPEC, finished_run
 
+from ulzoo import evaluation
 from ulzoo.cli import main
 from ulzoo.errors import InterfaceError
 from ulzoo.interfaces import DataIO
@@ -59,15 +61,35 @@ def measured(weights, folder, tmp_path_factory):
         {"type": "ulzoo.ssim.v1", "window": 7, "count": 20},
         {"type": "ulzoo.clip_score.v1", **clip, "prompts": digits, "count": 24},
     ]
+    spec["evaluate"].append({"type": "ulzoo.psnr.v1", "count": 20})
     (folder / "resolved.yaml").write_text(yaml.safe_dump(spec))
     before = len((folder / "metrics.jsonl").read_text().splitlines())
-    assert main(["evaluate", str(folder)]) == 0
+    made = Counter()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("reconstruct", "generate"):
+            patch.setattr(evaluation, name, counted(getattr(evaluation, name), name, made))
+        assert main(["evaluate", str(folder)]) == 0
     lines = (folder / "metrics.jsonl").read_text().splitlines()[before:]
-    return {record.name: record for record in map(parse_record, lines)}
+    return {record.name: record for record in map(parse_record, lines)} | {"made": made}
+
+
+def counted(function, name, made):
+    def call(*arguments):
+        made[name] += 1
+        return function(*arguments)
+
+    return call
+
+
+def test_images_are_made_once_for_all_metrics(measured):
+    """20 reconstructions and 24 samples, 16 at a time; six metrics look at the ones, seven at the others. The
+    examples are among the reconstructions, or are made in one batch more."""
+    assert measured["made"]["generate"] == 2
+    assert measured["made"]["reconstruct"] <= 3
 
 
 def test_every_metric_is_recorded(measured):
-    names = {name for name in measured if "examples" not in name}
+    names = {name for name in measured if "examples" not in name and name != "made"}
     stage2 = ("fid", "kid", "inception_score", "precision", "recall", "density", "coverage")
     stage2 += ("fd_dinov2", "clip_score")
     stage1 = {f"stage1/heldout/{name}" for name in ("rfid", "rfd_dinov2", "lpips", "ssim")}
@@ -108,10 +130,10 @@ def drawn(count, seed):
 def test_a_set_is_at_no_distance_from_itself(weights):
     images = drawn(30, 0)
     features = InceptionFeatures(weights=weights)
-    evaluation = FakeEvaluation(train=images, drawn=images)
+    fake = FakeEvaluation(train=images, drawn=images)
     fid, same = (
-        FIDConfig(features=features, count=30, resamples=0).build()(evaluation)[0],
-        KIDConfig(features=features, count=30, subset_size=30, subsets=1).build()(evaluation)[0],
+        FIDConfig(features=features, count=30, resamples=0).build()(fake)[0],
+        KIDConfig(features=features, count=30, subset_size=30, subsets=1).build()(fake)[0],
     )
     # Relative to the trace of a covariance of rank 29: roots of rounding noise.
     assert fid.value == pytest.approx(0, abs=1e-4)
@@ -122,11 +144,11 @@ def test_a_set_is_at_no_distance_from_itself(weights):
 
 
 def test_resizing_is_a_choice_that_shows(weights):
-    evaluation = FakeEvaluation(train=drawn(12, 0), drawn=drawn(12, 1))
+    fake = FakeEvaluation(train=drawn(12, 0), drawn=drawn(12, 1))
     values = []
     for resize in ("tensorflow", "pytorch", "clean"):
         features = InceptionFeatures(weights=weights, resize=resize)
-        (record,) = FIDConfig(features=features, count=12, resamples=0).build()(evaluation)
+        (record,) = FIDConfig(features=features, count=12, resamples=0).build()(fake)
         assert record.protocol["features"]["resize"] == resize
         values.append(record.value)
     assert len(set(values)) == 3

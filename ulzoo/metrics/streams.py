@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ulzoo.data.source import Split
+from ulzoo.data.pipeline import eval_batches
+from ulzoo.data.source import Source, Split
 from ulzoo.spec.component import Component
 
 
@@ -64,6 +65,17 @@ class ImageBatch:
             return self
         parts = (self.images, self.originals, self.labels)
         return ImageBatch(self.rows[chosen], *(None if p is None else p[chosen] for p in parts))  # type: ignore[arg-type]
+
+
+def real_batches(source: Source, size: int, limit: int | None) -> Iterator[ImageBatch]:
+    """Images of a split, `size` at a time; those that damaged records were replaced by are left out."""
+    start = 0
+    for batch in eval_batches(source, size, limit):
+        mask = batch["mask"]
+        rows = np.arange(start, start + len(mask))
+        start += len(mask)
+        labels = batch["label"][mask] if "label" in batch else None
+        yield ImageBatch(rows[mask], batch["image"][mask], None, labels)
 
 
 @dataclass(frozen=True)
