@@ -127,6 +127,24 @@ def test_a_record_that_hangs_is_an_error_by_policy():
     SLOW.free.set()
 
 
+@pytest.mark.parametrize("threads", [0, 2])
+def test_a_reader_that_fails_names_its_record(threads, monkeypatch):
+    """Whatever it fails of: a mistake in a source of one's own keeps its type and traceback."""
+
+    def broken(self, index):
+        if index == 7:
+            raise ZeroDivisionError("a mistake")
+        return Picture(str(index), np.full((4, 4), index, np.uint8))
+
+    monkeypatch.setattr(Slow, "__getitem__", broken)
+    with (
+        Batches(slow(corrupt="skip"), batch_size=12, seed=0, threads=threads) as stream,
+        pytest.raises(ZeroDivisionError) as raised,
+    ):
+        next(stream)
+    assert "while reading 'slow/7'" in raised.value.__notes__
+
+
 def test_without_a_timeout_it_is_waited_for_and_named():
     source, told = slow(), []
     watch = Watch(source, patience=0.1, tell=told.append)

@@ -18,9 +18,7 @@ from ulzoo.errors import DataError
 SourceT = TypeVar("SourceT", bound="PictureSource")
 
 
-def open_pictures(
-    config: PictureDataset, split: Split, source: type[SourceT] | None = None
-) -> SourceT:
+def open_pictures(config: PictureDataset, split: Split, source: type[SourceT] | None = None) -> SourceT:
     """One split of a dataset of pictures.
 
     Class numbers come from `config.root` in either split, so they mean the same in both.
@@ -182,6 +180,12 @@ class PictureSource(Source):
                 except DataError as told:
                     raise told from error
                 continue
+            except DataError:
+                raise
+            except Exception as error:
+                # A collection's mistake, or no memory: as it is, but with the record that it happened at.
+                error.add_note(f"while reading {self._full_name(place)!r}")
+                raise
             record: Record = {"image": image, "index": np.int32(place)}
             if self._config.labelled:
                 record["label"] = self._label(picture, place)
