@@ -114,8 +114,9 @@ def test_the_tpu_compiler_itself(file, capsys):
     assert plan["topology"]["devices"] == 16
     for estimated, compiled in zip(plan["stages"], plan["topology"]["stages"], strict=True):
         kinds = {kind["kind"]: kind for kind in compiled["collectives"]}
-        # The gradients are summed, and the metrics beside them.
-        assert kinds["all-reduce"]["bytes"] >= estimated["memory"]["parameters"]
+        # The gradients are summed, and the metrics beside them; parts of the decoder have none here.
+        gradients = estimated["memory"]["parameters"]
+        assert gradients / 2 < kinds["all-reduce"]["bytes"] < gradients + 1024
         for part in ("parameters", "ema", "optimizer", "frozen", "batch"):
             assert compiled["memory"][part] == estimated["memory"][part]
         assert compiled["compile_seconds"] > 0
