@@ -93,6 +93,7 @@ def train_stage(
                 batch_size=settings.batch_size,
                 seed=spec.seed,
                 start_step=done,
+                threads=settings.readers,
                 process_index=share.index,
                 process_count=share.count,
             ) as stream,

@@ -83,6 +83,7 @@ def test_the_hash_is_a_fixed_function_of_the_spec(load):
         "evaluate=[]",
         "parallel.mesh.data=1",
         "stage1.log_every=1",
+        "stage1.readers=7",
         "stage2.checkpoint_every=10",
         "decoder.loss_factor=1.50",
         "seed=0",

@@ -7,17 +7,22 @@ import time
 from pathlib import Path
 
 from ulzoo.cli.reporting import note
+from ulzoo.errors import RunError
 from ulzoo.progress import Progress
 from ulzoo.run import Run
 
 
 def run(arguments: argparse.Namespace) -> None:
     with Run.open(arguments.directory) as run:
+        import jax
+
         from ulzoo.encoding import encode, records_at
         from ulzoo.experiment import Experiment
         from ulzoo.stages import spec_of
         from ulzoo.training import restore
 
+        if jax.process_count() > 1:
+            raise RunError("encode works in one process, on all of its devices; start one alone")
         experiment = Experiment.of(spec_of(run, note=note))
         autoencoder, _ = restore(run, experiment, 1)
         split = arguments.data if arguments.data in ("train", "heldout") else "all"

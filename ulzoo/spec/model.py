@@ -63,6 +63,10 @@ class Stage(SpecModel):
     log_every: Annotated[int, Effect.NOTHING] = Field(default=50, gt=0)
     """Steps between training records."""
 
+    readers: Annotated[int, Effect.PERFORMANCE] = Field(default=2, ge=0, le=256)
+    """Threads that read and decode batches ahead, about one for each core; 0 reads when a batch is asked for.
+    The order and content of batches do not depend on it."""
+
     checkpoint_every: Annotated[int | None, Effect.NOTHING] = Field(default=None, gt=0)
     """Steps between checkpoints; null: only at the end of the stage."""
 
