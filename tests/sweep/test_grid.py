@@ -33,6 +33,12 @@ def test_paths_are_told_apart_by_as_many_words_as_it_takes():
     assert points[0].group == "stage1.steps 1, stage2.steps 2"
 
 
+def test_long_values_have_names_of_their_own():
+    names = [point.name for point in grid(parse_axes([f"note={'a' * 200}b,{'a' * 200}c"]))]
+    assert len(set(names)) == 2
+    assert max(map(len, names)) < 100
+
+
 def test_a_sweep_over_seeds_alone_is_one_group():
     assert {point.group for point in grid(parse_axes(["seed=0,1,2"]))} == {"all"}
 

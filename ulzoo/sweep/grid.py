@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,8 +97,9 @@ def check_names(points: Sequence[Point]) -> None:
 
 
 def folder_name(text: str) -> str:
-    """A file name that says what the text does."""
-    return re.sub(r"[^A-Za-z0-9._=,+-]+", "_", text).strip("._")[:LONGEST] or "run"
+    """A file name that says what the text does; a long text's is cut and ends with its checksum."""
+    name = re.sub(r"[^A-Za-z0-9._=,+-]+", "_", text).strip("._") or "run"
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{zlib.crc32(text.encode()):08x}"
 
 
 def _short_paths(paths: Sequence[str]) -> dict[str, str]:
