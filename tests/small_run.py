@@ -6,6 +6,7 @@ import fcntl
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -42,6 +43,13 @@ evaluate:
 """
 
 ENVIRONMENT = {**os.environ, "JAX_LOG_COMPILES": "1"}
+
+
+def without(text: str, *sections: str) -> str:
+    """A spec without some of its top-level sections."""
+    for section in sections:
+        text = re.sub(rf"^{section}:.*\n(?:[ ].*\n)*", "", text, flags=re.MULTILINE)
+    return text
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from small_run import SPEC, finished_run, write_spec
+from small_run import SPEC, finished_run, without, write_spec
 
 from ulzoo.cli import main
 from ulzoo.images import write_png
@@ -199,7 +199,7 @@ def test_guidance_needs_something_to_be_guided_by(capsys, tmp_path):
     text = UNCONDITIONAL.replace("decoder_sampler: {type: ulzoo.ddim.v1, steps: 2}", GUIDED)
     path = write_spec(tmp_path, text)
     assert told(capsys, "check", path) == (
-        f"{path}:21:65: sample.guidance.scale: 2 guides an unconditional model;"
+        f"{path}:22:65: sample.guidance.scale: 2 guides an unconditional model;"
         " it has nothing to be guided by\n"
         "    give base_model.conditioners, or leave guidance at 1\n"
     )
@@ -234,12 +234,12 @@ def test_layouts_that_do_not_fit_are_told_where_the_devices_are_not(capsys, tmp_
     assert told_at["stage1.batch_size"].endswith(
         "8 is not a multiple of mesh.data × mesh.fsdp = 6; nearest are 6 and 12"
     )
-    assert told_at["parallel.rules.0.axes.1"].startswith(f"{path}:30:42: ")
+    assert told_at["parallel.rules.0.axes.1"].startswith(f"{path}:31:42: ")
     assert (
         "axis 1 of decoder.network.position, 8 long, is not a multiple of mesh.fsdp = 3"
         in (told_at["parallel.rules.0.axes.1"])
     )
-    assert told_at["parallel.rules"].startswith(f"{path}:29:3: parallel.rules: no rule matches encoder.")
+    assert told_at["parallel.rules"].startswith(f"{path}:30:3: parallel.rules: no rule matches encoder.")
     assert told_at["parallel.activations.0.match"].endswith("no module is called 'attention', whole path")
 
 
@@ -257,9 +257,7 @@ def test_layouts_that_mean_nothing(capsys, spec, value, text):
 
 
 def test_metrics_of_samples_need_a_second_stage(capsys, tmp_path):
-    lines = SPEC.splitlines(keepends=True)
-    first_stage_only = "".join(lines[:8] + lines[12:15] + lines[18:])
-    path = write_spec(tmp_path, first_stage_only)
+    path = write_spec(tmp_path, without(SPEC, "base_model", "stage2"))
     error = told(capsys, "check", path)
     assert "ulzoo.pca_frechet.v1 measures samples, but the spec has no stage 2" in error
     assert "ulzoo.conditional_accuracy.v1 measures samples, but the spec has no stage 2" in error
@@ -269,8 +267,7 @@ def test_metrics_of_samples_need_a_second_stage(capsys, tmp_path):
 def half(tmp_path_factory):
     """A run of a spec without a base model whose stage 1 is trained (its records are another run's)."""
     folder = tmp_path_factory.mktemp("half")
-    lines = SPEC.splitlines(keepends=True)
-    text = "".join(lines[:8] + lines[12:15] + lines[18:])
+    text = without(SPEC, "base_model", "stage2")
     text = text[: text.index("  - {type: ulzoo.pca_frechet")]
     from ulzoo.spec import load_spec
     from ulzoo.stages import create_run
@@ -313,10 +310,10 @@ def test_data_that_are_no_images_are_not_reconstructed(capsys, tmp_path, monkeyp
     from ulzoo.data.digits import DigitsConfig
     from ulzoo.interfaces import DataIO
 
-    monkeypatch.setattr(DigitsConfig, "io", lambda self: DataIO((1, 4, 8, 8), 10))
+    monkeypatch.setattr(DigitsConfig, "io", lambda self: DataIO((2, 8, 8), 10))
     write_png(tmp_path / "a.png", __import__("numpy").zeros((8, 8, 1), "uint8"))
     error = told(capsys, "reconstruct", finished_run().directory, tmp_path / "a.png")
-    assert "this run's data has the shape (1, 4, 8, 8); only images" in error
+    assert "this run's data has the shape (2, 8, 8); only images and clips of 1 or 3 channels" in error
 
 
 def test_check_prints_roles_and_does_not_stop_at_a_bad_file(capsys, spec, tmp_path):
