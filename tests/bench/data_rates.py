@@ -79,8 +79,9 @@ class Measure:
             cpu, wall = (statistics.median(column) for column in zip(*rates, strict=True))
             line = f"{name:24s} {cpu:8.1f} /s of processor  {wall:8.1f} /s of wall"
             for other in (other for other in reference if other != name):
-                pairs = zip(rates, self.rates[other], strict=True)
-                line += f"  {statistics.median(a[0] / b[0] for a, b in pairs):.2f} × {other}"
+                pairs = list(zip(rates, self.rates[other], strict=True))
+                cpu, wall = (statistics.median(a[i] / b[i] for a, b in pairs) for i in (0, 1))
+                line += f"  {cpu:.2f} (wall {wall:.2f}) × {other}"
             print(line, flush=True)
 
 
