@@ -41,7 +41,9 @@ def get(name: str, out: str | None, url: str | None) -> None:
     print(f"{known.name}: {url or known.url}\nlicence: {known.licence}", flush=True)
     found = fetch(known, folder, url=url, told=_progress)
     print(f"file: {found.path}{'' if found.new else ' (there already)'}")
-    compared = f"as published ({known.sha256})" if found.checked else "no published one to compare it with"
+    compared = (
+        f"as published ({_published(known)})" if found.checked else "no published one to compare it with"
+    )
     print(f"SHA-256: {found.sha256}, {compared}\nfor: {known.use}")
 
 
@@ -54,8 +56,13 @@ def default_folder() -> Path:
 def _line(known: Known) -> str:
     return (
         f"{known.name}\n    {known.url}\n    licence: {known.licence}\n"
-        f"    SHA-256: {known.sha256 or 'not published'}\n    for: {known.use}"
+        f"    SHA-256: {_published(known)}\n    for: {known.use}"
     )
+
+
+def _published(known: Known) -> str:
+    whole = len(known.sha256) == 64
+    return known.sha256 if whole else f"begins with {known.sha256}" if known.sha256 else "not published"
 
 
 def _progress(done: int, total: int | None) -> None:
