@@ -70,10 +70,10 @@ class BlackBox:
     def write(self, run: Run, **changes: Any) -> BlackBox:
         """Writes the facts, with changes, and gives them back. Raises OSError."""
         box = replace(self, **changes)
-        self.folder(run).mkdir(parents=True, exist_ok=True)
+        box.folder(run).mkdir(parents=True, exist_ok=True)
         data = asdict(box) | {"metrics": {name: to_json_number(value) for name, value in box.metrics.items()}}
         text = json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False)
-        write_atomic(self.folder(run) / _NAME, text + "\n")
+        write_atomic(box.folder(run) / _NAME, text + "\n")
         return box
 
 
