@@ -56,7 +56,8 @@ def test_what_is_made_is_complete(generate, builtin_registry):
     for command in COMMANDS:
         assert f"<!-- made: command {command} -->\n\n```text\nulzoo {command}" in pages["reference/cli.md"]
     assert "| `--stage 1\\|2` | which of the two; required |" in pages["reference/cli.md"]
-    assert "\nulzoo train SPEC|RUN --stage 1|2 [--out DIR] [--set A.B=VALUE]\n" in pages["reference/cli.md"]
+    usage = "ulzoo train SPEC|RUN --stage 1|2 [--out DIR] [--set A.B=VALUE] [--distributed]"
+    assert f"\n{usage} [--coordinator HOST:PORT] [--processes N] [--process I]\n" in pages["reference/cli.md"]
     assert "| `interval` | low and high end" in pages["reference/metrics.md"]
     for entry in builtin_registry.entries("metric"):
         assert f"| [`{entry.name}`](components.md) |" in pages["reference/metrics.md"]
