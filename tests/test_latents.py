@@ -267,9 +267,11 @@ def test_a_stage_on_latents_has_the_losses_of_one_that_encodes(cached_run):
         return [record.step for record in found], [record.value for record in found]
 
     steps, got = losses(run)
-    assert steps == [5, 10, 15, 20, 25, 30, 35, 40]
+    encoding_steps, want = losses(finished_run().directory)
+    assert steps == encoding_steps
+    assert len(steps) >= 8
     # Forty steps of Adam, whose first divide by gradients that are all rounding: differences grow from 1e-6.
-    np.testing.assert_allclose(got, losses(finished_run().directory)[1], rtol=1e-3)
+    np.testing.assert_allclose(got, want, rtol=1e-3)
 
 
 def test_check_tells_what_latents_are(cached_run, capsys):
@@ -302,6 +304,7 @@ def test_a_run_refuses_the_latents_of_another(cached_run, tmp_path, capsys, made
     text = (run / "resolved.yaml").read_text()
     shutil.copytree(run, tmp_path / "run")
     lines = [f"  latents: {tmp_path / 'other'}" if "latents:" in line else line for line in text.splitlines()]
+    (tmp_path / "run/status.json").write_text(json.dumps({"finished": ["stage1", "evaluate1"]}))
     (tmp_path / "run/resolved.yaml").write_text("\n".join(lines) + "\n")
     assert main(["train", str(tmp_path / "run"), "--stage", "2"]) == 2
     error = capsys.readouterr().err
