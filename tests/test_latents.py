@@ -270,8 +270,8 @@ def test_a_stage_on_latents_has_the_losses_of_one_that_encodes(cached_run):
     encoding_steps, want = losses(finished_run().directory)
     assert steps == encoding_steps
     assert len(steps) >= 8
-    # Forty steps of Adam, whose first divide by gradients that are all rounding: differences grow from 1e-6.
-    np.testing.assert_allclose(got, want, rtol=1e-3)
+    # Forty steps of Adam, whose first divide by gradients that are all rounding: differences grow, here to 1e-7.
+    np.testing.assert_allclose(got, want, rtol=1e-4)
 
 
 def test_check_tells_what_latents_are(cached_run, capsys):
