@@ -270,7 +270,7 @@ def test_a_stage_on_latents_has_the_losses_of_one_that_encodes(cached_run):
     encoding_steps, want = losses(finished_run().directory)
     assert steps == encoding_steps
     assert len(steps) >= 8
-    # Forty steps of Adam, whose first divide by gradients that are all rounding: differences grow (here to 1e-7).
+    # Forty steps of Adam, whose first divide by gradients that are all rounding: differences grow.
     np.testing.assert_allclose(got, want, rtol=1e-4)
 
 
