@@ -68,7 +68,8 @@ def test_killed_at_any_moment_it_ends_the_same(tmp_path):
             where = (part if came and is_saving(directory) else None) or part_of(directory)
             process.kill()
             process.communicate()
-            if process.returncode < 0:
+            # Killed after its last part, a process has lost nothing and shows nothing.
+            if process.returncode < 0 and where != "end":
                 hit[where] = hit.get(where, 0) + 1
         process = begin(directory, spec)
         _, error = process.communicate(timeout=1200)
