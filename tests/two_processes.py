@@ -15,7 +15,8 @@ TOGETHER = {"programs"}
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Two, for `python -m pytest` without a file, a folder, a number of processes or a debugger."""
     option = config.option
-    if not config.pluginmanager.hasplugin("xdist") or option.tx:
+    # Workers run this hook, too: they must not start workers of their own.
+    if not config.pluginmanager.hasplugin("xdist") or hasattr(config, "workerinput") or option.tx:
         return
     # xdist's own hook, which reads both, comes after this one.
     whole = config.args_source is not pytest.Config.ArgsSource.ARGS
