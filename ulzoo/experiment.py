@@ -209,7 +209,7 @@ def check_batches(spec: Spec) -> None:
         raise SpecError(found)
 
 
-_NOT_RANKED = ("gradient_norm", "rate_weight", "skipped_steps")
+_NOT_RANKED = ("gradient_norm", "rate_weight", "skipped_steps", "loss_factor", "bias", "rate_error")
 
 
 def check_ranking(spec: Spec) -> None:

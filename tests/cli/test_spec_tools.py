@@ -36,7 +36,7 @@ def test_check_warns_and_passes(capsys, spec):
     assert status == 0
     assert out.startswith(f"{spec}: ok, spec ")
     assert codes(err) == CODES
-    where = f"{spec}:23:37: warning UL014: evaluate.0.count: 16 images are few for ulzoo.bits_per_pixel.v1;"
+    where = f"{spec}:24:37: warning UL014: evaluate.0.count: 16 images are few for ulzoo.bits_per_pixel.v1;"
     assert err.splitlines()[0] == f"{where} take 100 or more"
 
 
@@ -105,7 +105,7 @@ def test_diff(capsys, spec, tmp_path):
     other.write_text(SPEC.replace("count: 12", "count: 13"))
     status, out, _ = told(capsys, "diff", spec, other)
     assert status == 0
-    assert f"  sample.count: 12 → 13  ({spec}:20:4 → {other}:20:4)\n" in out
+    assert f"  sample.count: 12 → 13  ({spec}:21:4 → {other}:21:4)\n" in out
     assert out.endswith("the same trained weights: the hashes are equal\n")
 
 

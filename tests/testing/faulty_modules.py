@@ -179,7 +179,7 @@ def table(io, key, width):
 component(
     "conditioner",
     "width",
-    "expected width to be that of its vector, 4, got 5",
+    "expected width to be that of its output, 4, got 5",
     lambda io, key: table(io, key, 5),
 )
 component("conditioner", "unlabelled", "got TypeError", lambda io, key: table(io, key, 4))
