@@ -122,7 +122,7 @@ class SteeredSigmoidConfig(Component):
     loss_factor: float | None = Field(default=None, ge=LOWEST_LOSS_FACTOR, le=HIGHEST_LOSS_FACTOR)
     """c_lf, dimensionless, if it is to stay and the bias is to be found: reaches further than the other
     way."""
-    start: float | None = None
+    start: float | None = Field(default=None, ge=-FURTHEST_BIAS, le=HIGHEST_LOSS_FACTOR)
     """Where the search begins, and stays until the rate has its full weight: a loss factor (null: 3), or a
     bias (null: 2 ln(128 / edge))."""
     settle: float = Field(default=0.1, gt=0.0, le=1.0)

@@ -7,11 +7,12 @@ import numpy as np
 from ulzoo.interfaces import AbstractWeighting, WeightingIO
 from ulzoo.testing.case import ModuleCase, Subject
 from ulzoo.testing.mismatch import require
-from ulzoo.testing.subjects.shapes import scalar
+from ulzoo.testing.subjects.shapes import DATA, scalar
 
 SUBJECT = Subject(
     contract=AbstractWeighting,
-    io=WeightingIO(),
+    # As in a decoder, where there is a rate.
+    io=WeightingIO(DATA[1:]),
     inputs=lambda config, io: (scalar(),),
     run=lambda module, inputs, key, training: module(*inputs),
     promised=lambda config, io, output: scalar(),
