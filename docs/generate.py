@@ -15,12 +15,12 @@ from typing import Any, get_args
 
 from making import blocks
 from making.python_page import python_page
+from making.rule_pages import rule_pages
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from ulzoo.cli.components import bounds_words, type_words
 from ulzoo.registry import KINDS, RESERVED, Registry
-from ulzoo.rules import IDLE_SILENCE, RULES
 from ulzoo.spec import Component, ComponentOf, Spec, SpecModel
 from ulzoo.spec.fields import field_types
 
@@ -35,7 +35,7 @@ def pages(registry: Registry) -> dict[str, str]:
     return {
         "reference/spec.md": spec_page(),
         "reference/components.md": components_page(registry),
-        "reference/rules.md": rules_page(),
+        **rule_pages(registry, MADE),
         "reference/python.md": f"{MADE}\n{python_page()}",
         **{
             path: blocks.filled((HERE / path).read_text(encoding="utf-8"), _block(registry))
@@ -58,32 +58,6 @@ def _block(registry: Registry) -> Callable[[str], list[str]]:
         }[what]()
 
     return make
-
-
-def rules_page() -> str:
-    """Every rule, in the words of its own docstring."""
-    lines = [
-        MADE,
-        "# Rules",
-        "",
-        "What `ulzoo check`, `run` and `train` warn about: specs that are allowed and likely a mistake."
-        " A warning changes nothing, not even the exit status, unless `ulzoo check --strict` says so."
-        " A rule that is wrong about your spec is silenced there, with the reason:",
-        "",
-        "```yaml",
-        "silence: {UL013: measured by another program}",
-        "```",
-        "",
-        f"- {IDLE_SILENCE}: a silence that silences nothing; leave it out.",
-        *(
-            f"- [{rule.code}](#{rule.code.lower()}): {rule.title[0].lower()}{rule.title[1:]}."
-            for rule in RULES
-        ),
-        "",
-    ]
-    for rule in RULES:
-        lines += [f"## {rule.code}", "", f"**{rule.title}.** {rule.reason}", ""]
-    return "\n".join(lines)
 
 
 def spec_page() -> str:
@@ -203,6 +177,7 @@ def _paragraphs(text: str | None) -> Iterator[str]:
 def write(registry: Registry) -> None:
     """Writes the pages, each into its place."""
     for path, text in pages(registry).items():
+        (HERE / path).parent.mkdir(exist_ok=True)
         (HERE / path).write_text(text, encoding="utf-8")
 
 

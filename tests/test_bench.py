@@ -20,7 +20,7 @@ def measured(tmp_path_factory):
     path = write_spec(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("XLA_FLAGS", ENVIRONMENT["XLA_FLAGS"])
+        patch.setenv("XLA_FLAGS", ENVIRONMENT.get("XLA_FLAGS", ""))
         assert main(["bench", str(path), "--stage", "1", "--steps", "4"]) == 0
     (file,) = folder.glob("bench-small-*.json")
     return path, json.loads(file.read_text())

@@ -7,7 +7,7 @@ import re
 import sys
 
 import pytest
-from blocks import ROOT
+from blocks import ROOT, blocks
 
 from ulzoo.registry import KINDS
 
@@ -61,6 +61,35 @@ def test_what_is_made_is_complete(generate, builtin_registry):
     assert "| `interval` | low and high end" in pages["reference/metrics.md"]
     for entry in builtin_registry.entries("metric"):
         assert f"| [`{entry.name}`](components.md) |" in pages["reference/metrics.md"]
+
+
+def test_every_rule_has_a_page_that_shows_it_speak(generate, builtin_registry):
+    from ulzoo.rules import RULES
+
+    pages = generate.pages(builtin_registry)
+    for rule in RULES:
+        page = pages[f"reference/rules/{rule.code}.md"]
+        assert rule.reason in page
+        (printed,) = re.findall(r"^```text\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+        assert re.match(rf"(my\.yaml:\d+:\d+|--set \S+): .*warning {rule.code}: ", printed), page
+    assert len([path for path in pages if path.startswith("reference/rules/")]) == len(RULES)
+
+
+def test_facts_on_the_rules_pages_are_what_assembling_finds(generate, builtin_registry):
+    from making import rule_pages
+
+    from ulzoo.explanation import explain
+    from ulzoo.spec import parse_spec
+
+    (readme,) = blocks("README.md", "yaml")[:1]
+    for code, example in rule_pages.EXAMPLES.items():
+        if example.facts:
+            spec = parse_spec(
+                readme, source="my.yaml", overrides=example.overrides, registry=builtin_registry
+            )
+            found = [str(warning) for warning in explain(spec).warnings if warning.code == code]
+            shown = rule_pages.told(builtin_registry, example)
+            assert found == [text for text in shown if f"warning {code}:" in text]
 
 
 def test_every_public_name_is_placed_and_found(generate, builtin_registry, monkeypatch):

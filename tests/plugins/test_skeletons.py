@@ -17,7 +17,7 @@ from ulzoo import cli
 from ulzoo.errors import RegistryError, RunError
 from ulzoo.explanation import explain
 from ulzoo.registry import KINDS, Registry
-from ulzoo.skeleton.write import kinds, write_plugin
+from ulzoo.skeleton.write import kinds, spec_file, write_plugin
 from ulzoo.testing import failures
 
 BUILT = [kind for kind in KINDS if kind in kinds()]
@@ -64,8 +64,9 @@ def test_it_keeps_its_promises(kind, generated):
 @pytest.mark.parametrize("kind", BUILT)
 def test_its_spec_fits(kind, generated):
     root, registry = generated
-    spec = ulzoo.load_spec(root / kind / "specs" / "digits.yaml", registry=registry)
+    spec = ulzoo.load_spec(root / kind / spec_file(kind), registry=registry)
     assert name_of(kind) in ulzoo.dump_yaml(spec)
+    assert spec_file(kind) in (root / kind / "README.md").read_text()
     explanation = explain(spec)
     assert [report.role for report in explanation.reports] == ["encoder", "prior", "decoder", "base_model"]
     assert explanation.warnings == ()

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+from ulzoo.traced import scan_inputs
+
 _CALLS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 """Parameters under which equations that merely call hold what they call."""
 _CALLING = {
@@ -210,9 +212,10 @@ def _called(eqn: Any) -> core.ClosedJaxpr | None:
     if eqn.primitive.name not in _CALLING:
         return None
     inner = next((eqn.params[name] for name in _CALLS if name in eqn.params), None)
-    if isinstance(inner, core.Jaxpr):
-        return core.ClosedJaxpr(inner, ())
-    return inner
+    # From JAX 0.12 on both are one class, whose constants must not be lost.
+    if inner is None or isinstance(inner, core.ClosedJaxpr):
+        return inner
+    return core.ClosedJaxpr(inner, ())
 
 
 def _operation(eqn: Any, inputs: Sequence[Traced], graph: Graph, scopes: str) -> list[Traced]:
@@ -238,7 +241,7 @@ def _keeps_magnitude(eqn: Any) -> bool:
 def _loop(eqn: Any, inputs: Sequence[Traced], graph: Graph, scopes: str) -> list[Traced]:
     parameters: Mapping[str, Any] = eqn.params
     closed = parameters["jaxpr"]
-    constants, carries = parameters["num_consts"], parameters["num_carry"]
+    constants, carries = scan_inputs(eqn)
     arrays = [array for array, _ in inputs]
     kept: list[tuple[Graph, list[int | None]]] = []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ulzoo.skeleton.write import Names, write_plugin
+from ulzoo.skeleton.write import Names, spec_file, write_plugin
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -12,5 +12,5 @@ def run(arguments: argparse.Namespace) -> None:
     name = Names.of(arguments.name).name
     print(f"{folder}: a distribution with the {arguments.kind} {name}; next:")
     print(f"    python -m pip install -e {folder}")
-    print(f"    ulzoo run {folder}/specs/digits.yaml")
+    print(f"    ulzoo run {folder}/{spec_file(arguments.kind)}")
     print(f"    pytest --ulzoo {name}")

@@ -17,6 +17,8 @@ from typing import Any
 import jax
 import jax.extend.core as jex
 
+from ulzoo.traced import scan_inputs
+
 _VIEWS = frozenset({"reshape", "squeeze", "expand_dims", "transpose", "stop_gradient", "sharding_constraint"})
 """The same values in another shape or order: whoever reads them reads the original."""
 # fmt: off
@@ -87,7 +89,7 @@ def _inner_peak(equation: jex.JaxprEqn) -> int:
     match equation.primitive.name:
         case "scan":
             body = params["jaxpr"].jaxpr
-            slices = body.invars[params["num_consts"] + params["num_carry"] :]
+            slices = body.invars[sum(scan_inputs(equation)) :]
             return peak_temporaries(body) + sum(map(_size, slices))
         case "while":
             return max(peak_temporaries(params[part].jaxpr) for part in ("cond_jaxpr", "body_jaxpr"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ulzoo.errors import Problem
 from ulzoo.spec.component import Component
@@ -73,8 +73,7 @@ class SpecWarning:
     problem: Problem
 
     def __str__(self) -> str:
-        head, _, rest = str(self.problem).partition(": ")
-        return f"{head}: warning {self.code}: {rest}"
+        return str(replace(self.problem, where=f"{self.problem.where}: warning {self.code}"))
 
 
 def number(component: Component | None, name: str) -> float | None:

@@ -26,6 +26,11 @@ def kinds() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix)))
 
 
+def spec_file(kind: str) -> str:
+    """Where a generated distribution has its spec."""
+    return "specs/small.yaml" if kind == "dataset" else "specs/digits.yaml"
+
+
 @dataclass(frozen=True)
 class Names:
     """What is called how in a generated distribution."""
@@ -112,6 +117,8 @@ def contents(names: Names, kind: str) -> dict[str, str]:
         "kind": kind,
         "words": kind.replace("_", " "),
         "spec_name": names.distribution,
+        "spec_file": spec_file(kind),
+        "pictures": "pictures of its own" if kind == "dataset" else "handwritten digits",
     }
 
     def fill(template: str, **more: str) -> str:
@@ -124,6 +131,6 @@ def contents(names: Names, kind: str) -> dict[str, str]:
         f"{names.module}/__init__.py": f'"""The {values["words"]} {names.name} for ulzoo."""\n',
         f"{names.module}/config.py": fill(f"kinds/{kind}.config.template"),
         f"{names.module}/module.py": fill(f"kinds/{kind}.module.template"),
-        "specs/digits.yaml": fill("spec.yaml.template", **fragments(kind, names.name)),
+        spec_file(kind): fill("spec.yaml.template", **fragments(kind, names.name)),
         f"tests/test_{names.module}.py": fill("test.py.template"),
     }
