@@ -51,9 +51,7 @@ EXAMPLES = {
     "UL012": Example(("stage2.batch_size=60",)),
     "UL013": Example(("evaluate=[]",)),
     "UL014": Example(("evaluate=[{type: ulzoo.psnr.v1, count: 16}]",)),
-    "UL015": Example(
-        ("parallel={mesh: {fsdp: 2}, replicate_below: 50000}",), {"divided": {"fsdp": 0.52}}
-    ),
+    "UL015": Example(("parallel={mesh: {fsdp: 2}, replicate_below: 50000}",), {"divided": {"fsdp": 0.52}}),
     "UL016": Example(
         ("parallel.rules=[{match: decoder\\.towers, axes: default}, {match: .*, axes: default}]",),
         {"idle_rules": ("parallel.rules.0",)},
@@ -66,10 +64,15 @@ EXAMPLES = {
 
 def told(registry: Registry, example: Example) -> list[str]:
     """What is printed about the README's spec with an example's changes."""
-    text = re.findall(r"^```yaml\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[0]
-    spec = parse_spec(text, source="my.yaml", overrides=example.overrides, registry=registry)
-    facts = {"latent_shape": (4, 4, 4), "parameters": (96_420, 911_924, 697_350, 946_358), "is_bound": True} | dict(example.facts)
-    parameters = dict(zip(("encoder", "prior", "decoder", "base_model"), facts.pop("parameters"), strict=True))
+    blocks = re.findall(r"^```yaml\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    spec = parse_spec(blocks[0], source="my.yaml", overrides=example.overrides, registry=registry)
+    facts = {
+        "latent_shape": (4, 4, 4),
+        "parameters": (96_420, 911_924, 697_350, 946_358),
+        "is_bound": True,
+    } | dict(example.facts)
+    roles = ("encoder", "prior", "decoder", "base_model")
+    parameters = dict(zip(roles, facts.pop("parameters"), strict=True))
     return [
         str(warning)
         for warning in warnings_of(Facts(spec, data_shape=(1, 16, 16), parameters=parameters, **facts))
