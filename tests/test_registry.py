@@ -369,6 +369,7 @@ def test_a_replaced_component_says_by_what_with_and_without_import(folder):
     registry = Registry([str(folder)])
     line = "  acme.vit.v1  acme 2  replaced: use 'acme.vit.v2' in new specs"
     assert line in components_table(registry).splitlines()
+    assert components_table(registry).endswith("nothing was imported; --load shows what breaks when it is")
     assert "fake_old" not in sys.modules
     assert line in components_table(registry, load=True).splitlines()
     page = component_page(registry, "acme.vit.v1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,11 +62,38 @@ class InterfaceError(UlzooError):
 
 @contextmanager
 def inside(part: str) -> Iterator[None]:
-    """Prefix the path of an InterfaceError that is raised while building `part` of a component."""
+    """Say of what is raised while building `part` of a component that it was there.
+
+    The path of an InterfaceError is prefixed. What cannot be imported, mostly in a plugin that imports its
+    module when it is built, becomes one.
+    """
     try:
         yield
     except InterfaceError as error:
         raise InterfaceError(error.text, f"{part}.{error.path}" if error.path else part) from error
+    except ImportError as error:
+        text = f"cannot be built: {type(error).__name__}: {error}{raised_at(error)}"
+        raise InterfaceError(text, part) from error
+
+
+def raised_at(error: BaseException) -> str:
+    """` at file:line` of the innermost line that is neither Python's own import nor a library's, or ""."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" at {error.filename}:{error.lineno}"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<")
+        and not any(part in frame.filename.replace("\\", "/") for part in _NOT_MEANT)
+    ]
+    return f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+
+
+_NOT_MEANT = (
+    "/importlib/__init__.py",
+    "/ulzoo/loading.py",
+    *(f"/site-packages/{library}/" for library in ("jax", "equinox", "jaxtyping")),
+)
 
 
 class CheckpointError(UlzooError):

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from ulzoo.assemble import Assembly
-from ulzoo.errors import InterfaceError, SpecError
+from ulzoo.errors import InterfaceError, SpecError, raised_at
 from ulzoo.flops import count_flops, count_parameters
 from ulzoo.interfaces import Shape
 from ulzoo.spec import Spec, problem_at
@@ -57,7 +57,8 @@ def inspect(assembly: Assembly, spec: Spec | None = None) -> list[RoleReport]:
 def _placed(error: Exception, role: str) -> InterfaceError:
     """The error with a path that starts at the role: what fails while it is built says so itself."""
     if not isinstance(error, InterfaceError):
-        return InterfaceError(str(error), role)
+        # A mistake in code: whose it is, only its line tells.
+        return InterfaceError(f"{type(error).__name__}: {error}{raised_at(error)}", role)
     parts = error.path.split(".") if error.path else []
     return InterfaceError(error.text, ".".join(parts if parts[:1] == [role] else [role, *parts]))
 

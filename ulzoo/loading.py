@@ -5,13 +5,12 @@ from __future__ import annotations
 import ast
 import importlib
 import sys
-import traceback
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import get_args
 
-from ulzoo.errors import RegistryError
+from ulzoo.errors import RegistryError, raised_at
 from ulzoo.spec.component import Component
 
 
@@ -28,7 +27,7 @@ def import_class(kind: str, name: str, target: str) -> type[Component]:
             found = getattr(found, attribute)
     except (Exception, SystemExit) as error:
         # Whatever a stranger's module does on import must not end the listing of the others.
-        text = f"{type(error).__name__}: {error}\n    while importing {target}{_place(error)}"
+        text = f"{type(error).__name__}: {error}\n    while importing {target}{raised_at(error)}"
         raise RegistryError(text) from error
     if fault := class_fault(kind, name, found):
         raise RegistryError(f"{target} {fault}")
@@ -79,7 +78,7 @@ def visible(target: str) -> Visible:
     try:
         source = ast.parse(Path(spec.origin).read_bytes(), spec.origin)
     except SyntaxError as error:
-        return Visible(f"SyntaxError: {error.msg}{_place(error)}")
+        return Visible(f"SyntaxError: {error.msg}{raised_at(error)}")
     except (OSError, ValueError) as error:
         return Visible(f"unreadable {spec.origin}: {error}")
     return Visible(replaced_by=_replaced_by(source, target.rpartition(":")[2].rpartition(".")[2]))
@@ -105,16 +104,3 @@ def _spec(module: str, path: object) -> ModuleSpec | None:
         if spec := finder.find_spec(module, path):  # type: ignore[arg-type]
             return spec
     return None
-
-
-def _place(error: BaseException) -> str:
-    """` at file:line` of the plugin's own line that failed."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f" at {error.filename}:{error.lineno}"
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename not in (__file__, importlib.__file__)
-        and not frame.filename.startswith("<frozen importlib")
-    ]
-    return f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""

@@ -1,5 +1,6 @@
 """Parameters and FLOPs by role, and what is said of roles that do not fit."""
 
+import re
 from typing import Literal
 
 import equinox as eqx
@@ -142,6 +143,34 @@ def test_a_plugins_encoder_is_run_abstractly_and_compared_with_what_it_says(buil
     )
     (line,) = refused(text, registry)
     assert line == "tiny.yaml:4:1: encoder: its output has shape (2, 4, 4), but (2, 2, 2) is needed"
+
+
+class BrokenConfig(Component):
+    """Its module is of a library that is not there, or has a mistake."""
+
+    type: Literal["acme.broken.v1"] = "acme.broken.v1"
+    imports: bool = True
+
+    def build(self, io, *, key):
+        if self.imports:
+            import unheard_of_library  # noqa: F401
+        raise TypeError("a mistake")
+
+
+@pytest.mark.parametrize(
+    ("imports", "said"),
+    [
+        (True, "prior.network: cannot be built: ModuleNotFoundError: No module named 'unheard_of_library'"),
+        (False, "prior: TypeError: a mistake"),
+    ],
+)
+def test_a_plugin_that_breaks_when_it_is_built_is_named_with_its_line(builtin_registry, imports, said):
+    registry = builtin_registry.with_local("network", BrokenConfig)
+    start = SPEC.index("  network: {type: ulzoo.vit.v1")
+    broken = f"  network: {{type: acme.broken.v1, imports: {str(imports).lower()}}}"
+    text = SPEC[:start] + broken + SPEC[SPEC.index("\n", start) :]
+    (line,) = refused(text, registry)
+    assert re.fullmatch(rf"tiny\.yaml:\d:\d: {re.escape(said)} at {re.escape(__file__)}:\d+", line)
 
 
 def test_a_module_made_for_another_latent_is_refused(spec):

@@ -61,7 +61,11 @@ def components_table(registry: Registry, *, load: bool = False) -> str:
             state = "" if row.state == "ok" else f"  {row.state}: {row.note}"
             lines.append(f"  {row.entry.name:{width}}  {row.entry.origin}{state}".rstrip())
     lines += [f"problem: {problem}" for problem in registry.problems]
-    return "\n".join(lines) if lines else "no components are installed"
+    if not lines:
+        return "no components are installed"
+    if not load:
+        lines += ["", "nothing was imported; --load shows what breaks when it is"]
+    return "\n".join(lines)
 
 
 def component_page(registry: Registry, name: str) -> str:
