@@ -137,3 +137,23 @@ def test_imagenet_specs_are_the_papers_models(builtin_registry):
         linear = 2 * 12 * d * d * tokens + 2 * 2 * tokens * tokens * d
         # What is left are the two ends and the modulations, below one per cent.
         assert reports["prior"].flops == pytest.approx(8 * linear, rel=0.01)
+
+
+def test_kinetics_specs_are_the_papers_setting(builtin_registry):
+    """16 frames of 128×128, latents 4×8×8 down, 5 frames given; the headers tell what a check finds."""
+    import ulzoo
+
+    for name in ("ul-small", "ul-medium", "class-to-video"):
+        path = ROOT / f"specs/kinetics600/{name}.yaml"
+        spec = load_spec(path, registry=builtin_registry)
+        assembly = ulzoo.assemble(spec)
+        assert assembly.data.shape == (3, 16, 128, 128)
+        assert assembly.latent_shape[1:] == (4, 16, 16)
+        given = [config.given for config in spec.base_model.conditioners if hasattr(config, "given")]
+        assert given == ([((1, 0),)] if name == "class-to-video" else [((5, 0),)])
+        assert assembly.data.num_classes == (600 if name == "class-to-video" else None)
+        head = " ".join(line.strip("# ") for line in path.read_text().partition("\nulzoo:")[0].splitlines())
+        for report in ulzoo.inspect(assembly, spec):
+            flops = report.flops / 1e9
+            cost = f"{flops:.3g} GFLOPs" if flops < 1000 else f"{flops / 1000:.3g} TFLOPs"
+            assert f"{report.role.replace('_', ' ')} {report.parameters / 1e6:.3g} M, {cost}" in head
