@@ -5,6 +5,7 @@ GIF and WebP go through Pillow; MP4 and other containers through PyAV, the extra
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -62,7 +63,7 @@ def write_clip(path: str | Path, clip: Pixels, *, fps: float = FRAMES_PER_SECOND
 
 
 def _write_mp4(path: Path, clip: Pixels, fps: float) -> None:
-    av = _av("writing MP4")
+    av = open_av("writing MP4")
     from fractions import Fraction
 
     height, width = clip.shape[1:3]
@@ -77,6 +78,38 @@ def _write_mp4(path: Path, clip: Pixels, fps: float) -> None:
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
+
+
+class Encoded(NamedTuple):
+    """A clip as a file, or as the bytes of one.
+
+    Attributes:
+        name: path of the file; with `data` what messages call it. The suffix tells GIF and WebP from others.
+        data: all of the file, None if it is to be read from `name`.
+    """
+
+    name: str
+    data: bytes | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def still(self) -> bool:
+        """Whether Pillow reads it."""
+        return self.name.lower().endswith(_STILL_IMAGES)
+
+    def size(self) -> int:
+        """Bytes."""
+        return Path(self.name).stat().st_size if self.data is None else len(self.data)
+
+    def opened(self) -> Any:
+        """What PyAV and Pillow open."""
+        return self.name if self.data is None else io.BytesIO(self.data)
+
+
+def _encoded(clip: str | Path | Encoded) -> Encoded:
+    return clip if isinstance(clip, Encoded) else Encoded(str(clip))
 
 
 class Shown(NamedTuple):
@@ -94,21 +127,21 @@ class Length(NamedTuple):
     fps: float
 
 
-def length(path: str | Path) -> Length:
+def length(path: str | Path | Encoded) -> Length:
     """How long a file is, without decoding it where the file says so.
 
     Raises:
         DataError: the file is missing or no clip.
         RunError: a container other than GIF and WebP without PyAV.
     """
-    path = Path(path)
-    if path.suffix.lower() in _STILL_IMAGES:
-        shown = list(_read_still(path))
+    clip = _encoded(path)
+    if clip.still:
+        shown = list(_read_still(clip))
         return Length(shown[-1].end, len(shown) / shown[-1].end)
-    av = _av(f"reading {path.name}")
+    av = open_av(f"reading {clip}")
     try:
-        with av.open(str(path)) as container:
-            stream = _video_stream(container, path)
+        with av.open(clip.opened()) as container:
+            stream = _video_stream(container, clip)
             rate = float(stream.average_rate or stream.guessed_rate or 25)
             if stream.duration is not None:
                 seconds = float(stream.duration * stream.time_base)
@@ -118,10 +151,10 @@ def length(path: str | Path) -> Length:
                 seconds = stream.frames / rate
             return Length(seconds, rate)
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as a clip: {error}") from error
+        raise DataError(f"{clip}: cannot be read as a clip: {error}") from error
 
 
-def read_frames(path: str | Path, *, start: float = 0.0) -> Iterator[Shown]:
+def read_frames(path: str | Path | Encoded, *, start: float = 0.0) -> Iterator[Shown]:
     """The frames of a file as stored, in order of time, upright, RGB.
 
     Args:
@@ -131,10 +164,10 @@ def read_frames(path: str | Path, *, start: float = 0.0) -> Iterator[Shown]:
         DataError: the file is missing, no clip, or damaged: frames before the damage have been given.
         RunError: a container other than GIF and WebP without PyAV.
     """
-    path = Path(path)
-    if path.suffix.lower() in _STILL_IMAGES:
-        return (frame for frame in _read_still(path) if frame.end > start + _MOMENT)
-    return _read_container(path, start)
+    clip = _encoded(path)
+    if clip.still:
+        return (frame for frame in _read_still(clip) if frame.end > start + _MOMENT)
+    return _read_container(clip, start)
 
 
 def at_rate(frames: Iterable[Shown], fps: float) -> Iterator[Image.Image]:
@@ -148,9 +181,9 @@ def at_rate(frames: Iterable[Shown], fps: float) -> Iterator[Image.Image]:
             number += 1
 
 
-def _read_still(path: Path) -> Iterator[Shown]:
+def _read_still(clip: Encoded) -> Iterator[Shown]:
     try:
-        with Image.open(path) as picture:
+        with Image.open(clip.opened()) as picture:
             start = 0.0
             for frame in ImageSequence.Iterator(picture):
                 upright = frame.convert("RGB")
@@ -159,14 +192,14 @@ def _read_still(path: Path) -> Iterator[Shown]:
                 yield Shown(upright, start, end)
                 start = end
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be read as a clip: {error}") from error
+        raise DataError(f"{clip}: cannot be read as a clip: {error}") from error
 
 
-def _read_container(path: Path, begin: float) -> Iterator[Shown]:
-    av = _av(f"reading {path.name}")
+def _read_container(clip: Encoded, begin: float) -> Iterator[Shown]:
+    av = open_av(f"reading {clip}")
     try:
-        with av.open(str(path)) as container:
-            stream = _video_stream(container, path)
+        with av.open(clip.opened()) as container:
+            stream = _video_stream(container, clip)
             # Threads come with readers, each of which has a file of its own.
             stream.thread_type = "NONE"
             usual = 1 / float(stream.average_rate or stream.guessed_rate or 25)
@@ -187,7 +220,7 @@ def _read_container(path: Path, begin: float) -> Iterator[Shown]:
             if before is not None and before[1] + usual > first + begin + _MOMENT:
                 yield _shown(*before, before[1] + usual)
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as a clip: {error}") from error
+        raise DataError(f"{clip}: cannot be read as a clip: {error}") from error
 
 
 def _shown(frame: Any, start: float, end: float) -> Shown:
@@ -197,13 +230,14 @@ def _shown(frame: Any, start: float, end: float) -> Shown:
     return Shown(picture.rotate(turned, expand=True) if turned % 360 else picture, start, end)
 
 
-def _video_stream(container: Any, path: Path) -> Any:
+def _video_stream(container: Any, path: Encoded) -> Any:
     if not container.streams.video:
         raise DataError(f"{path}: holds no video")
     return container.streams.video[0]
 
 
-def _av(what: str) -> Any:
+def open_av(what: str) -> Any:
+    """The module PyAV. Raises RunError where it is not installed; names the extra."""
     try:
         import av
     except ImportError as error:

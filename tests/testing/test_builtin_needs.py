@@ -6,6 +6,8 @@ from PIL import Image
 from stored_pictures import as_parquet, as_plain_array_record, as_tar, as_zip
 
 from ulzoo.clips import write_clip
+from ulzoo.data.prepare import prepare
+from ulzoo.data.videos import VideoFolderConfig
 from ulzoo.testing import check_component
 
 
@@ -31,21 +33,26 @@ def test_archives_shards_and_tables(format, tmp_path, builtin_registry, monkeypa
     check_component(f"ulzoo.{format}.v1", example, registry=builtin_registry)
 
 
-def test_video_folder(tmp_path, builtin_registry):
+@pytest.mark.parametrize("format", ["video_folder", "video_record"])
+def test_videos(format, tmp_path, builtin_registry):
     rng = np.random.default_rng(0)
     for label in ("cats", "dogs"):
-        (tmp_path / label).mkdir()
+        (tmp_path / "files" / label).mkdir(parents=True)
         for number in range(6):
             clip = rng.integers(0, 256, (5, 9, 12, 3), dtype=np.uint8)
-            write_clip(tmp_path / label / f"{number}.webp", clip)
-    example = {"root": str(tmp_path), "size": 8, "frames": 3, "crop": "random", "heldout_fraction": 0.3}
-    check_component("ulzoo.video_folder.v1", example, registry=builtin_registry)
+            write_clip(tmp_path / "files" / label / f"{number}.webp", clip)
+    root = tmp_path / "files"
+    if format == "video_record":
+        collection = VideoFolderConfig(root=str(root), size=8, frames=3).collect(str(root))
+        prepare(collection, root := tmp_path / "shards", shards=2)
+    example = {"root": str(root), "size": 8, "frames": 3, "crop": "random", "heldout_fraction": 0.3}
+    check_component(f"ulzoo.{format}.v1", example, registry=builtin_registry)
 
 
 def test_every_dataset_has_a_test_here(builtin_registry):
     built_in = {"ulzoo.digits.v1", "ulzoo.moving_digits.v1"}
     names = {entry.name for entry in builtin_registry.entries("dataset")} - built_in
-    formats = ("image_folder", "zip", "webdataset", "array_record", "parquet", "video_folder")
+    formats = ("image_folder", "zip", "webdataset", "array_record", "parquet", "video_folder", "video_record")
     assert names == {f"ulzoo.{format}.v1" for format in formats}
 
 

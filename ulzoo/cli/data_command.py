@@ -39,7 +39,9 @@ def _prepare(arguments: argparse.Namespace) -> int:
         f"{arguments.out}: {manifest['records']} records in {arguments.shards} shards,"
         f" {manifest['bytes'] / 1e6:.1f} MB{left_out}, sha256 {manifest['sha256'][:12]}"
     )
-    print(f"    data: {{type: ulzoo.array_record.v1, root: {arguments.out}, size: …}}")
+    videos = manifest["kind"] == "ulzoo videos"
+    kind, frames = ("video_record", ", frames: …") if videos else ("array_record", "")
+    print(f"    data: {{type: ulzoo.{kind}.v1, root: {arguments.out}, size: …{frames}}}")
     return 0
 
 

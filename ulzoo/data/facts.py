@@ -13,8 +13,9 @@ from PIL import Image
 from ulzoo.data.decode import FORMATS, CorruptImage, flatten, orientation_of, turned_upright
 from ulzoo.data.pictures import MAX_PIXELS
 
-ODDITIES = ("CMYK", "16-bit", "palette", "alpha", "EXIF-rotated", "animated")
-"""What is read in one way of several: colours are converted, transparency laid over white, and so on."""
+ODDITIES = ("CMYK", "16-bit", "palette", "alpha", "EXIF-rotated", "animated", "one frame")
+"""What is read in one way of several: colours are converted, transparency laid over white, and so on; the
+last is of videos."""
 _QUALITY = 95
 
 

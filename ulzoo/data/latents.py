@@ -26,7 +26,7 @@ from ulzoo.spec.effect import Effect, on_weights
 
 KIND = "ulzoo latents"
 PLAIN, MIRRORED, DRAWS = "plain", "plain and mirrored", "draws"
-_WHERE = ("root", "heldout_root")
+_WHERE = ("root", "heldout_root", "csv", "heldout_csv")
 """Fields of datasets that say where records are; which they are, the fingerprint says."""
 
 

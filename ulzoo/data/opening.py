@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from ulzoo.data.collection import Collection
+from ulzoo.data.shard_files import kind_of
 from ulzoo.data.storage import file_system, is_remote, local
 from ulzoo.errors import DataError
 
@@ -16,6 +18,7 @@ _BY_SUFFIX = {
     ".array_record": "ulzoo.array_record.v1",
     ".parquet": "ulzoo.parquet.v1",
 }
+_VIDEOS = (".mp4", ".webm", ".avi", ".mov", ".mkv")
 
 
 def open_collection(place: str, *, labels: bool | None = None, registry: Any = None) -> Collection:
@@ -33,7 +36,6 @@ def open_collection(place: str, *, labels: bool | None = None, registry: Any = N
     """
     in_braces = place.lstrip().startswith("{")
     fields: dict[str, Any] = _in_braces(place) if in_braces else {"type": _format(place), "root": place}
-    fields.setdefault("size", 1)  # records are stored at sizes of their own
     if labels is False:
         fields["labels"] = "none"
     try:
@@ -53,6 +55,10 @@ def _collect(fields: dict[str, Any], registry: Any) -> Collection:
     cls = registry.load("dataset", str(fields.get("type")))
     if not issubclass(cls, PictureDataset):
         raise DataError(f"{fields['type']} is no dataset of stored pictures")
+    # Records are stored at sizes and lengths of their own.
+    for name in ("size", "frames"):
+        if name in cls.model_fields:
+            fields.setdefault(name, 1)
     try:
         config = cls.model_validate(fields, context=Resolution(registry))
     except ValidationError as error:
@@ -60,7 +66,7 @@ def _collect(fields: dict[str, Any], registry: Any) -> Collection:
         raise DataError(f"{fields['type']}: {'; '.join(lines)}") from error
     collection = config.collect(config.root)
     if not len(collection):
-        raise DataError(f"no pictures (.jpg, .jpeg, .png, .webp) in {config.root!r}")
+        raise DataError(f"no {collection.what} in {config.root!r}")
     return collection
 
 
@@ -71,6 +77,11 @@ def _in_braces(text: str) -> dict[str, Any]:
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         raise DataError(f"{text!r} is no dataset; write {{type: ulzoo.image_folder.v1, root: …}}")
     return value
+
+
+def _holds_videos(folder: Path) -> bool:
+    """Whether a folder, or one in it, has video files of its own; GIF and WebP may be pictures."""
+    return any(path.suffix.lower() in _VIDEOS for pattern in ("*", "*/*") for path in folder.glob(pattern))
 
 
 def _format(place: str) -> str:
@@ -90,6 +101,10 @@ def _format(place: str) -> str:
             what = "no format that is known" if folder.exists() or "*" in place else "no such file or folder"
             raise DataError(f"{what}: {place!r}")
         names = [path.name for path in folder.iterdir()]
+        if _holds_videos(folder):
+            return "ulzoo.video_folder.v1"
+        if kind_of(folder) == "ulzoo videos":
+            return "ulzoo.video_record.v1"
     for suffix, name in _BY_SUFFIX.items():
         if suffix != ".zip" and any(entry.lower().endswith(suffix) for entry in names):
             found.add(name)

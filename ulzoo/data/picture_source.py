@@ -31,14 +31,10 @@ def open_pictures(config: PictureDataset, split: Split, source: type[SourceT] | 
     """
     collection = config.collect(config.root)
     if config.labelled and config.classes is not None:
-        _check_classes(collection, config.classes)
+        check_classes(collection, config.classes)
     renumber = None
     if config.heldout_root is None:
-        fraction = DEFAULT_HELDOUT_FRACTION if config.heldout_fraction is None else config.heldout_fraction
-        held = np.fromiter(
-            (is_held_out(collection.name(i), fraction) for i in range(len(collection))), bool, len(collection)
-        )
-        places = np.flatnonzero(held if split == "heldout" else ~held)
+        places = split_places(collection, config.heldout_fraction, split)
     else:
         if split == "heldout":
             training, collection = collection, config.collect(config.heldout_root)
@@ -54,7 +50,17 @@ def open_pictures(config: PictureDataset, split: Split, source: type[SourceT] | 
     return reads(collection, places, config, classes=classes, renumber=renumber)
 
 
-def _check_classes(collection: Collection, classes: int) -> None:
+def split_places(collection: Collection, fraction: float | None, split: Split) -> np.ndarray:
+    """Which records a split holds if a fraction, by default 0.1, is held out by the hash of names."""
+    fraction = DEFAULT_HELDOUT_FRACTION if fraction is None else fraction
+    held = np.fromiter(
+        (is_held_out(collection.name(i), fraction) for i in range(len(collection))), bool, len(collection)
+    )
+    return np.flatnonzero(held if split == "heldout" else ~held)
+
+
+def check_classes(collection: Collection, classes: int) -> None:
+    """Raises DataError: a collection that has another number of classes."""
     names, found = collection.class_names, collection.num_classes
     # Labels without names tell the least number of classes, not the number.
     if found is None or (names is None and found <= classes) or found == classes:

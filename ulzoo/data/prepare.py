@@ -1,4 +1,4 @@
-"""Any collection of pictures → ArrayRecord shards with a manifest."""
+"""Any collection of pictures or videos → ArrayRecord shards with a manifest."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import Any, Literal
 
 from ulzoo.data.ahead import in_order
 from ulzoo.data.collection import Collection
+from ulzoo.data.collections.array_record import ArrayRecordCollection
 from ulzoo.data.decode import CorruptImage
 from ulzoo.data.facts import shrunk
 from ulzoo.data.pictures import MAX_PIXELS
 from ulzoo.data.shard_files import Skipped, Written, content_hash, finish, total, write_shards
+from ulzoo.data.videos.facts import shrunk_clip
+from ulzoo.data.videos.files import Videos
+from ulzoo.data.videos.records import VideoRecords
 from ulzoo.errors import DataError
 
-KIND = "ulzoo pictures"
+KIND = ArrayRecordCollection.kind
 
 
 def prepare(
@@ -47,9 +51,13 @@ def prepare(
 
     def one(index: int) -> Written | Skipped:
         name = collection.name(index)
+        facts: Any
         try:
             picture = collection[index]
-            facts, data = shrunk(picture.image, size, max_pixels)
+            if isinstance(collection, Videos):
+                facts, data = shrunk_clip(collection.encoded(picture), size, max_pixels)
+            else:
+                facts, data = shrunk(picture.image, size, max_pixels)
         except CorruptImage as error:
             if corrupt == "error":
                 raise DataError(
@@ -66,18 +74,21 @@ def prepare(
             "captions": int(picture.caption is not None),
             "per_class": {} if picture.label is None else {str(picture.label): 1},
         }
+        if isinstance(collection, Videos):
+            numbers |= {"frames": facts.frames, "seconds": facts.seconds}
         return Written(picture.name, data, picture.label, picture.caption, numbers)
 
     def some(indices: range) -> Iterator[Written | Skipped]:
         return in_order(one, indices, threads)
 
     source = {"fingerprint": collection.fingerprint(), "records": len(collection)}
-    identity = {"kind": KIND, "source": source, "size": size, "corrupt": corrupt, "max_pixels": max_pixels}
+    kind = VideoRecords.kind if isinstance(collection, Videos) else KIND
+    identity = {"kind": kind, "source": source, "size": size, "corrupt": corrupt, "max_pixels": max_pixels}
     written = write_shards(out, identity, len(collection), shards, some, advance)
     numbers = total(written)
     classes = collection.class_names
     manifest = {
-        "kind": KIND,
+        "kind": kind,
         "version": 1,
         "records": sum(facts["records"] for facts in written),
         "bytes": sum(facts["bytes"] for facts in written),
@@ -89,9 +100,13 @@ def prepare(
         "classes": list(classes) if classes is not None else None,
         "per_class": dict(sorted(numbers.get("per_class", {}).items(), key=lambda item: int(item[0]))),
         "captions": numbers.get("captions", 0),
+        **({name: numbers.get(name, 0) for name in ("frames", "seconds")} if kind != KIND else {}),
         "licence": licence,
         "source": {**source, "where": collection.where},
-        "skipped": {name: why for facts in written for name, why in facts["skipped"].items()},
+        "skipped": {
+            **getattr(collection, "missing", {}),
+            **{name: why for facts in written for name, why in facts["skipped"].items()},
+        },
         "shards": [
             {name: facts[name] for name in ("file", "records", "bytes", "sha256")} for facts in written
         ],

@@ -106,6 +106,15 @@ def finish(out: Path, manifest: Mapping[str, Any]) -> None:
         path.unlink()
 
 
+def kind_of(folder: Path) -> str | None:
+    """What the manifest of a folder calls its records; None without one."""
+    try:
+        kind = load_manifest(folder).get("kind")
+    except DataError:
+        return None
+    return kind if isinstance(kind, str) else None
+
+
 def load_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a folder.
 

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from ulzoo.data.ahead import in_order
-from ulzoo.data.collection import Collection
+from ulzoo.data.collection import Collection, Picture
 from ulzoo.data.decode import CorruptImage, decode
 from ulzoo.data.facts import ODDITIES, Facts, examine
 from ulzoo.data.pictures import MAX_PIXELS
 from ulzoo.data.pipeline import spread
+from ulzoo.data.videos.facts import examine_clip
+from ulzoo.data.videos.files import Videos
 from ulzoo.images import grid
 
 THUMBS, THUMB, COLUMNS = 64, 96, 8
@@ -154,9 +156,9 @@ def survey(
         picture = None
         try:
             picture = collection[index]
-            facts = examine(picture.image, max_pixels)
-            thumb = decode(picture.image, (THUMB, THUMB), channels=3) if index in chosen else None
-            stored = (picture.label, picture.caption is not None, len(_bytes(picture.image)))
+            facts, image, size = _examined(collection, picture, max_pixels)
+            thumb = decode(image, (THUMB, THUMB), channels=3) if index in chosen else None
+            stored = (picture.label, picture.caption is not None, size)
             return index, stored, facts, thumb
         except CorruptImage as error:
             return index, None if picture is None else (picture.label, False, 0), str(error), None
@@ -178,10 +180,24 @@ def survey(
         if thumb is not None:
             thumbs.append(thumb)
         advance(1)
+    if isinstance(collection, Videos):
+        found.damaged |= collection.missing
     found.sides = sides[sides > 0]
     found.seconds = time.monotonic() - began
     found.sheet = grid(thumbs, COLUMNS) if thumbs else None
     return found
+
+
+def _examined(
+    collection: Collection, picture: Picture, max_pixels: int
+) -> tuple[Facts, bytes | np.ndarray, int]:
+    """Facts of a record, the picture or the first frame, and bytes that are stored. Raises CorruptImage."""
+    if not isinstance(collection, Videos):
+        return examine(picture.image, max_pixels), picture.image, len(_bytes(picture.image))
+    clip = collection.encoded(picture)
+    seen = examine_clip(clip, max_pixels)
+    odd = ("one frame",) if seen.frames == 1 else ()
+    return Facts(seen.format, seen.width, seen.height, odd), np.asarray(seen.first), clip.size()
 
 
 def _note(found: Survey, collection: Collection, index: int, facts: Facts) -> None:

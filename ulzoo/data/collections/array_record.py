@@ -7,7 +7,7 @@ import itertools
 import json
 import struct
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -117,6 +117,9 @@ def open_reader(path: str) -> Any:
 class ArrayRecordCollection(NamedCollection):
     """Names are those that the records were prepared from; of plain shards, file name and number."""
 
+    kind: ClassVar[str] = "ulzoo pictures"
+    """What a manifest beside the shards must call its records."""
+
     def __init__(self, root: str, *, labelled: bool) -> None:
         files = shards(root, (SUFFIX,), "ArrayRecord shards")
         self._records = Shards(files)
@@ -129,6 +132,8 @@ class ArrayRecordCollection(NamedCollection):
             missing = names[int(np.argmin(labels))]
             raise DataError(f"{root!r}: {missing!r} has no label; to do without, set labels: none")
         manifest = read_manifest(files[0])
+        if manifest.get("kind", self.kind) != self.kind:
+            raise DataError(f"{root!r} holds {manifest['kind']!r}, not {self.kind!r}")
         if labelled and manifest.get("classes"):
             self.class_names = tuple(map(str, manifest["classes"]))
         super().__init__(root, unique(names, root), labels if labelled else None)

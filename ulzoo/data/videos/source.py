@@ -3,49 +3,36 @@
 from __future__ import annotations
 
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
-from ulzoo.clips import Shown, at_rate, length, read_frames
-from ulzoo.data.collection import NamedCollection, Names, Picture
-from ulzoo.data.collections.folder import folder_labels
+from ulzoo.clips import Encoded, Shown, at_rate, length, read_frames
+from ulzoo.data.collection import Picture
 from ulzoo.data.decode import CorruptImage, Offset, decode
-from ulzoo.data.listing import find_pictures, folder_classes
-from ulzoo.data.picture_source import PictureSource, open_pictures
+from ulzoo.data.picture_source import PictureSource, check_classes, open_pictures, split_places
 from ulzoo.data.source import Record, Split
-from ulzoo.data.storage import is_remote, local
-from ulzoo.data.videos import VideoFolderConfig
+from ulzoo.data.videos import VideoDataset, VideoFolderConfig
+from ulzoo.data.videos.files import ListedVideos, Videos
 from ulzoo.errors import DataError
 
-SUFFIXES = (".mp4", ".webm", ".avi", ".mov", ".mkv", ".gif", ".webp")
 
-
-class VideoFiles(NamedCollection):
-    """Videos at any depth below a local folder; a name is a relative path, a class the first part of it."""
-
-    has_captions = False
-    what = f"videos ({', '.join(SUFFIXES)})"
-
-    def __init__(self, root: str, *, labelled: bool) -> None:
-        if is_remote(root):
-            raise DataError(f"{root!r}: videos are read from local folders; copy them first")
-        self.folder = local(root).absolute()
-        names = Names.of(find_pictures(local(root), suffixes=SUFFIXES))
-        labels = None
-        if labelled:
-            self.class_names = tuple(folder_classes(names, root))
-            labels = folder_labels(names, self.class_names)
-        super().__init__(root, names, labels)
-
-    def __getitem__(self, index: int) -> Picture:
-        # The file is read frame by frame when a clip is cut from it: a whole one could be gigabytes.
-        return Picture(self.name(index), b"", self.label(index))
-
-
-def open_videos(config: VideoFolderConfig, split: Split) -> VideoSource:
-    """One split of a folder of videos. Raises DataError as `open_pictures` does."""
+def open_videos(config: VideoDataset, split: Split) -> VideoSource:
+    """One split of a dataset of videos. Raises DataError as `open_pictures` does."""
+    if isinstance(config, VideoFolderConfig) and config.csv is not None:
+        return _open_listed(config, split)
     return open_pictures(config, split, VideoSource)
+
+
+def _open_listed(config: VideoFolderConfig, split: Split) -> VideoSource:
+    collection = ListedVideos(config, split)
+    if config.classes is not None:
+        check_classes(collection, config.classes)
+    places = np.arange(len(collection))
+    if not collection.divided:
+        places = split_places(collection, config.heldout_fraction, split)
+    if not len(places):
+        raise DataError(f"no {collection.what} for the {split} split in {collection.where!r}")
+    return VideoSource(collection, places, config, classes=collection.num_classes)
 
 
 class At:
@@ -61,8 +48,8 @@ class At:
 class VideoSource(PictureSource):
     """Clips of one split. Held-out ones are the middle of each video, training ones begin anywhere."""
 
-    _config: VideoFolderConfig
-    collection: VideoFiles
+    _config: VideoDataset
+    collection: Videos
 
     def __getitem__(self, index: int) -> Record:
         return self._record(index, At(0.5, (0.5, 0.5)))
@@ -79,12 +66,20 @@ class VideoSource(PictureSource):
     def augmentation(self) -> str:
         return "random"
 
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        return tuple(sorted(super().faults()))
+
+    def faults(self) -> dict[str, str]:
+        """Damaged videos that were met, and all that the collection knows to be missing."""
+        return {**self.collection.missing, **super().faults()}
+
     def _decode(self, place: int, offset: Offset) -> tuple[Picture, np.ndarray]:
         config, picture = self._config, self.picture(place)
-        path = self.collection.folder / picture.name
+        clip = self.collection.encoded(picture)
         time = offset.time if isinstance(offset, At) else 0.5
         try:
-            frames = clip_frames(path, config.frames, config.fps, config.stride, time, config.short == "hold")
+            frames = clip_frames(clip, config.frames, config.fps, config.stride, time, config.short == "hold")
             shown = [
                 decode(
                     np.asarray(one.picture),
@@ -103,7 +98,7 @@ class VideoSource(PictureSource):
 
 
 def clip_frames(
-    path: Path, frames: int, fps: float | None, stride: int, time: float, hold: bool
+    clip: Encoded, frames: int, fps: float | None, stride: int, time: float, hold: bool
 ) -> list[Shown]:
     """`frames` frames of a video.
 
@@ -114,15 +109,15 @@ def clip_frames(
     Raises:
         DataError: the video is too short, or cannot be read up to the end of the clip.
     """
-    seconds, rate = length(path)
+    seconds, rate = length(clip)
     step = stride / rate if fps is None else 1 / fps
     # The last frame of the clip must still be seen when its time comes.
     slack = max(0.0, seconds - (frames - 1) * step - 1 / rate)
-    shown = read_frames(path, start=time * slack)
+    shown = read_frames(clip, start=time * slack)
     if fps is None:
         found = list(islice(shown, 0, (frames - 1) * stride + 1, stride))
     else:
         found = [Shown(picture, 0.0, 0.0) for picture in islice(at_rate(shown, fps), frames)]
     if not found or (len(found) < frames and not hold):
-        raise DataError(f"{path}: has {len(found)} of the {frames} frames that a clip needs")
+        raise DataError(f"{clip}: has {len(found)} of the {frames} frames that a clip needs")
     return found + found[-1:] * (frames - len(found))
