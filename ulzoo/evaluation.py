@@ -22,7 +22,16 @@ from ulzoo.examples import CANDIDATES, COUNT, Examples, in_turn
 from ulzoo.interfaces import AbstractBase, SamplerIO
 from ulzoo.metrics.base import RateTable
 from ulzoo.metrics.collecting import Collection, Request, collect
-from ulzoo.metrics.streams import ImageBatch, Opened, Real, Reconstructions, Samples, Stream, real_batches
+from ulzoo.metrics.streams import (
+    ImageBatch,
+    Opened,
+    Predictions,
+    Real,
+    Reconstructions,
+    Samples,
+    Stream,
+    real_batches,
+)
 from ulzoo.parallel.mesh import batch_ways, fetch, put_whole
 from ulzoo.parallel.precision import cast
 from ulzoo.programs.generate import generate
@@ -209,6 +218,9 @@ class TrainedEvaluation:
         count = count if stream.limit is None else min(stream.limit, count)
         if isinstance(stream, Real):
             return Opened(count, {}, self._image_batches(stream, count))
+        if isinstance(stream, Predictions):
+            how = self._prediction_protocol(stream.given, stream.seed)
+            return Opened(count, how, self._prediction_batches(stream))
         config = self.sample.decoder_sampler if stream.sampler is None else stream.sampler
         how = {"decoder_sampler": config.model_dump(mode="json"), "seed": stream.seed}
         return Opened(count, how, self._reconstruction_batches(stream, config))
@@ -253,20 +265,34 @@ class TrainedEvaluation:
         self, split: Split, limit: int | None, given: int, seed: int
     ) -> tuple[np.ndarray, np.ndarray, Mapping[str, Any]]:
         """Clips of a split and what follows their first `given` frames."""
-        from ulzoo.completion import complete
 
         def make() -> tuple[np.ndarray, np.ndarray, Mapping[str, Any]]:
-            mask = np.arange(self.assembly.data.shape[1]) < given
-            originals, results = [], []
-            for batch, real in self._batches(split, limit, "predictions"):
-                labels = batch.get("label")
-                keys = keys_for(seed, batch["index"])
-                results.append(complete(self, batch["image"], mask, keys, labels)[real])
-                originals.append(fetch(batch["image"])[real])
-            how = {**self.sampling_protocol(), "starts": "independent", "seed": seed, "given": given}
-            return np.concatenate(originals), np.concatenate(results), how
+            pairs = list(self._predicting(Predictions(split, limit, given, seed)))
+            originals, results = (np.concatenate(column) for column in zip(*pairs, strict=True))
+            return originals, results, self._prediction_protocol(given, seed)
 
         return self._once(("predictions", split, limit, given, seed), make)
+
+    def _prediction_protocol(self, given: int, seed: int) -> dict[str, Any]:
+        return {**self.sampling_protocol(), "starts": "independent", "seed": seed, "given": given}
+
+    def _predicting(self, stream: Predictions) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Clips, and what is predicted of them, a batch at a time."""
+        from ulzoo.completion import complete
+
+        mask = np.arange(self.assembly.data.shape[1]) < stream.given
+        for batch, real in self._batches(stream.split, stream.limit, "predictions"):
+            keys = keys_for(stream.seed, batch["index"])
+            found = complete(self, batch["image"], mask, keys, batch.get("label"))
+            yield fetch(batch["image"])[real], found[real]
+
+    def _prediction_batches(self, stream: Predictions) -> Iterator[ImageBatch]:
+        key = ("predictions", stream.split, stream.limit, stream.given, stream.seed)
+        pairs = iter([self._kept[key][:2]]) if key in self._kept else self._predicting(stream)
+        start = 0
+        for originals, results in pairs:
+            yield ImageBatch(np.arange(start, start + len(results)), results, originals)
+            start += len(results)
 
     def examples(self, count: int = COUNT) -> Examples:
         """A few held-out images, which depend on the split alone: runs on the same data show the same ones.

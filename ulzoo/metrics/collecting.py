@@ -11,7 +11,7 @@ import numpy as np
 from ulzoo.errors import DataError
 from ulzoo.metrics.base import Evaluation, Record
 from ulzoo.metrics.sinks import Keeper, Sink
-from ulzoo.metrics.streams import ImageBatch, Opened, Real, Reconstructions, Samples, Stream
+from ulzoo.metrics.streams import ImageBatch, Opened, Predictions, Real, Reconstructions, Samples, Stream
 
 Reader = Callable[[ImageBatch], dict[str, np.ndarray]]
 
@@ -133,7 +133,8 @@ def _pass(opened: Opened, group: list[Request], readers: dict[Network, Reader]) 
 
 
 class FromArrays:
-    """Streams of an evaluation that holds its images in memory: `images`, `samples`, `reconstructions`."""
+    """Streams of an evaluation that holds its images in memory: `images`, `samples`, `reconstructions`,
+    `predictions`."""
 
     batch = 32
 
@@ -146,6 +147,9 @@ class FromArrays:
                 images, labels, how = self.samples(count, seed)
             case Reconstructions(split, limit, seed, sampler):
                 originals, images, how = self.reconstructions(split, limit, seed, sampler)
+                labels = None
+            case Predictions(split, limit, given, seed):
+                originals, images, how = self.predictions(split, limit, given, seed)
                 labels = None
 
         def batches() -> Iterator[ImageBatch]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ulzoo.metrics.base import Evaluation, Record
@@ -21,9 +22,11 @@ class FrechetPlan:
         found: what is measured.
         reference: what it is measured against.
         words: what that is, for the protocol.
-        network: gives `pool` of a batch.
+        network: gives values of a batch.
         resamples: of the bootstrap.
         seed: of the bootstrap.
+        layer: which of the network's values.
+        more: what else the protocol says.
     """
 
     name: str
@@ -33,13 +36,15 @@ class FrechetPlan:
     network: Any
     resamples: int
     seed: int
+    layer: str = "pool"
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 def frechet_measure(plan: FrechetPlan) -> Measure:
     """A metric of one record, in squared units of the features."""
-    moments = Request(plan.found, Gaussian("pool"), plan.network)
-    table = Request(plan.found, Table("pool"), plan.network)
-    reference = Request(plan.reference, Gaussian("pool"), plan.network)
+    moments = Request(plan.found, Gaussian(plan.layer), plan.network)
+    table = Request(plan.found, Table(plan.layer), plan.network)
+    reference = Request(plan.reference, Gaussian(plan.layer), plan.network)
     hashed = Request(plan.reference, SetHash())
     tables = (table,) if plan.resamples >= 2 else ()
 
@@ -52,6 +57,7 @@ def frechet_measure(plan: FrechetPlan) -> Measure:
         protocol = {
             **evaluation.protocol,
             **collected.protocols[plan.found],
+            **plan.more,
             "seed": plan.seed,
             "images": found.count,
             "reference": reference_of(plan.words, collected[hashed]),

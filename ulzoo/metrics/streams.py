@@ -39,7 +39,17 @@ class Reconstructions:
     sampler: Component | None
 
 
-Stream = Real | Samples | Reconstructions
+@dataclass(frozen=True)
+class Predictions:
+    """Clips of the data whose first `given` frames are kept and the rest predicted."""
+
+    split: Split
+    limit: int | None
+    given: int
+    seed: int
+
+
+Stream = Real | Samples | Reconstructions | Predictions
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,7 @@ class ImageBatch:
     Attributes:
         rows: int64 (n,) their places in the stream; each place comes once, in whatever order.
         images: uint8 (n, *space, c).
-        originals: of reconstructions; None of other streams.
+        originals: of reconstructions and predictions; None of other streams.
         labels: int32 (n,), None without labels.
     """
 
