@@ -39,6 +39,8 @@ ALLOWED = {
     "layout_check": {*PROGRAMS, "inspection", "programs"},
     "programs": PROGRAMS,
     "train": {*PROGRAMS, "programs"},
+    "windows": {"errors"},
+    "beyond": {*PROGRAMS, "programs", "windows"},
     "planning": {*PROGRAMS, "programs", "experiment", "inspection", "traced"},
     # Loaded without JAX: what is known of hardware, and the process that compiles for it.
     "planning.accelerators": BASE,

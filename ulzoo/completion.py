@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -48,6 +50,45 @@ def complete(
         sample.guidance.log_snr_interval,
     )
     return fetch(images)
+
+
+def prolong(
+    evaluation: TrainedEvaluation,
+    clip: np.ndarray,
+    frames: int,
+    overlap: int,
+    key: Any,
+    label: Any = None,
+) -> np.ndarray:
+    """A clip of any length from its beginning, uint8 (frames, h, w, c): each chunk of the trained length goes
+    on from the last frames of the one before.
+
+    The device holds one chunk at a time.
+
+    Args:
+        clip: uint8 (g, h, w, c), the given beginning, fewer frames than the trained length.
+        overlap: frames that a later chunk is given, fewer than the trained length.
+        key: the noise; each chunk has a part of it of its own.
+        label: int32 (1,), for base models that are told the class; None leaves it open.
+
+    Raises:
+        RunError: there is no base model, or it takes no frames.
+        ValueError: no frame is given, or as many as a chunk has.
+    """
+    length = evaluation.assembly.data.shape[1]
+    if not (0 < len(clip) < length and 0 < overlap < length):
+        raise ValueError(f"1 to {length - 1} frames can be given, got {len(clip)} and then {overlap}")
+    made, known = [clip], clip
+    for number in itertools.count():
+        rest = np.zeros((length - len(known), *clip.shape[1:]), np.uint8)
+        chunk, given = np.concatenate([known, rest]), np.arange(length) < len(known)
+        keys = jax.random.fold_in(key, number)[None]
+        fresh = complete(evaluation, chunk[None], given, keys, label)[0, len(known) :]
+        made.append(fresh)
+        if sum(map(len, made)) >= frames:
+            break
+        known = np.concatenate([known, fresh])[-overlap:]
+    return np.concatenate(made)[:frames]
 
 
 def takes_frames(base: AbstractBase) -> bool:

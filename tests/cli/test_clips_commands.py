@@ -129,3 +129,45 @@ def test_mistakes_are_told(run, tmp_path, monkeypatch, capsys, arguments, says):
     write_png("a.png", some_clip()[0])
     assert main([str(run) if each == "RUN" else each for each in arguments]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_prediction_of_any_length_goes_on_chunk_by_chunk(run, tmp_path, capsys):
+    clip = some_clip()
+    write_clip(tmp_path / "seen.webp", clip)
+    usual = ["predict", str(run), str(tmp_path / "seen.webp"), "--given", "2", "--fps", "8"]
+    for name, more in (
+        ("long", ["--frames", "9", "--overlap", "1"]),
+        ("longer", ["--frames", "11", "--overlap", "1"]),
+    ):
+        assert main([*usual, *more, "--out", str(tmp_path / name)]) == 0
+    made, longer = (frames(tmp_path / name / "0000-seen.webp") for name in ("long", "longer"))
+    assert made.shape == (9, 70, 70, 3)
+    # Two frames are given; one chunk of four adds two, later ones three each. A longer one begins the same.
+    assert (longer[:9] == made).all()
+    assert (made[:2, 0] == 255).all()
+    assert (made[2:, 0] == 0).all()
+    told = json.loads((tmp_path / "long" / "protocol.json").read_text())
+    assert (told["frames"], told["overlap"], told["given"]) == (9, 1, [0, 1])
+    capsys.readouterr()
+    for more, words in (
+        (["--frames", "2"], "more than the 2 given"),
+        (["--overlap", "4"], "less than a clip's 4"),
+    ):
+        assert main([*usual, *more]) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_whole_files_are_reconstructed_in_windows(run, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    # Cut to 10 frames of 16×24: the factors are 2×4×4, the trained shape 4×12×12.
+    write_clip(tmp_path / "large.webp", rng.integers(0, 256, (11, 19, 27, 3), dtype=np.uint8))
+    usual = ["reconstruct", str(run), str(tmp_path / "large.webp"), "--whole"]
+    assert main([*usual, "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out.splitlines()[-1]
+    assert "10×16×24" in printed
+    assert frames(tmp_path / "out" / "0000-large.webp").shape == (10, 16, 2 * 24 + 2, 3)
+    assert main([*usual, "--overlap", "1"]) == 2
+    assert "below 1" in capsys.readouterr().err
+    write_clip(tmp_path / "small.webp", rng.integers(0, 256, (3, 12, 12, 3), dtype=np.uint8))
+    assert main(["reconstruct", str(run), str(tmp_path / "small.webp"), "--whole"]) == 2
+    assert "2×12×12 is less than the 4×12×12" in capsys.readouterr().err

@@ -82,6 +82,18 @@ def _reconstruct(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=natural, default=0, metavar="S", help="of the noise (0)")
     add_checkpoint(parser)
     parser.add_argument("--fps", type=rate, metavar="N", help="of clips; by default every frame as stored")
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="files at their full length and size, in overlapping windows of the trained shape",
+    )
+    parser.add_argument(
+        "--overlap",
+        type=scale,
+        default=0.5,
+        metavar="SHARE",
+        help="of a window of --whole that its neighbour repeats, below 1 (0.5)",
+    )
     add_format(parser)
     parser.add_argument("--out", metavar="DIR", help="by default a new folder under RUN/reconstructions")
 
@@ -90,6 +102,18 @@ def _predict(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("files", nargs="+", metavar="CLIP", help="GIF or WebP; others with the extra video")
     parser.add_argument("--given", type=positive, default=5, metavar="N", help="frames that are given (5)")
+    parser.add_argument(
+        "--frames",
+        type=positive,
+        metavar="N",
+        help="of the clip that is made; by default as many as in training",
+    )
+    parser.add_argument(
+        "--overlap",
+        type=positive,
+        metavar="N",
+        help="frames of one chunk that the next is given, where --frames needs several; by default --given",
+    )
     parser.add_argument("--fps", type=rate, metavar="N", help="by default every frame as stored")
     _completion(parser)
 

@@ -23,6 +23,12 @@ def run(arguments: argparse.Namespace) -> None:
         shape = cast(Dataset, spec.data).io().shape
         if arguments.given >= shape[1]:
             raise RunError(f"--given: must be less than a clip's {shape[1]} frames, got {arguments.given}")
+        overlap = arguments.given if arguments.overlap is None else arguments.overlap
+        if overlap >= shape[1]:
+            raise RunError(f"--overlap: must be less than a clip's {shape[1]} frames, got {overlap}")
+        frames = shape[1] if arguments.frames is None else arguments.frames
+        if frames <= arguments.given:
+            raise RunError(f"--frames: must be more than the {arguments.given} given, got {frames}")
         from ulzoo.cli.clip_files import read_clip
 
         files = [Path(name) for name in arguments.files]
@@ -30,17 +36,17 @@ def run(arguments: argparse.Namespace) -> None:
         found = [
             read_clip(
                 file,
-                shape,
+                (shape[0], frames, *shape[2:]),
                 fps=arguments.fps,
                 resize=getattr(spec.data, "resize", "bicubic"),
                 least=arguments.given,
             )
             for file in files
         ]
-        given = np.arange(shape[1]) < arguments.given
+        given = np.arange(frames) < arguments.given
         clips = np.stack([clip for clip, _ in found])
         names = [f"{i:04d}-{file.stem}" for i, file in enumerate(files)]
-        complete(run, spec, arguments, clips, given, names, [frames for _, frames in found])
+        complete(run, spec, arguments, clips, given, names, [count for _, count in found], overlap)
 
 
 def interpolate(arguments: argparse.Namespace) -> None:
@@ -87,12 +93,21 @@ def clip_spec(run: Run) -> Any:
 
 
 def complete(
-    run: Run, spec: Any, arguments: argparse.Namespace, clips: Any, given: Any, names: Any, frames: Any
+    run: Run,
+    spec: Any,
+    arguments: argparse.Namespace,
+    clips: Any,
+    given: Any,
+    names: Any,
+    frames: Any,
+    overlap: int = 1,
 ) -> None:
     """Completes clips and writes each as a file, given frames with a bright border, and as a row of frames.
 
     Args:
+        given: bool (t,); of a clip of another length than the model's, some first frames.
         frames: how many frames each file gave: where there are more than were given, their PSNR is printed.
+        overlap: frames that later chunks of a longer clip are given.
     """
     import numpy as np
 
@@ -116,7 +131,11 @@ def complete(
     for i, (clip, name) in enumerate(zip(clips, names, strict=True)):
         keys = keys_for(arguments.seed, np.array([i], np.int32))
         labels = None if arguments.label is None else np.array([arguments.label], np.int32)
-        made = completion.complete(evaluation, clip[None], given, keys, labels)[0]
+        if len(clip) == experiment.assembly.data.shape[1]:
+            made = completion.complete(evaluation, clip[None], given, keys, labels)[0]
+        else:
+            known = clip[: np.count_nonzero(given)]
+            made = completion.prolong(evaluation, known, len(clip), overlap, keys[0], labels)
         # What was given is known; the model's own version of it is not what a user asked for.
         whole = np.where(given[:, None, None, None], clip, made)
         larger = enlargement(whole)
@@ -130,4 +149,6 @@ def complete(
         print(f"{name}: {path}" + (f"   PSNR of predicted frames: {words} dB" if len(ratios) else ""))
     protocol = {**evaluation.protocol, **evaluation.sampling_protocol(), "seed": arguments.seed}
     protocol |= {"starts": "independent", "given": np.flatnonzero(given).tolist()}
+    if len(given) != experiment.assembly.data.shape[1]:
+        protocol |= {"frames": len(given), "overlap": overlap}
     (folder / "protocol.json").write_text(json.dumps(protocol, indent=2) + "\n", encoding="utf-8")

@@ -23,6 +23,7 @@ def run(arguments: argparse.Namespace) -> None:
         import numpy as np
 
         from ulzoo.cli.clip_files import read_clip, write_result
+        from ulzoo.cli.whole_files import reconstruct_whole
         from ulzoo.clips import animated_grid
         from ulzoo.data.decode import Filter, read_picture
         from ulzoo.experiment import Experiment
@@ -50,10 +51,13 @@ def run(arguments: argparse.Namespace) -> None:
                 return read_clip(file, shape, fps=arguments.fps, resize=resize, least=shape[1])[0]
             return read_picture(file, (shape[1], shape[2]), channels=shape[0], resize=resize)
 
-        originals = np.stack([read(file) for file in files])
+        originals = np.zeros(0) if arguments.whole else np.stack([read(file) for file in files])
         folder = empty_folder(arguments.out, run.directory / "reconstructions")
         evaluation = evaluation_of(run, Experiment.of(spec), 1, checkpoint=arguments.checkpoint)
         sampler = spec.sample.decoder_sampler.build(SamplerIO(), key=None)
+        if arguments.whole:
+            reconstruct_whole(evaluation, files, sampler, folder, arguments)
+            return
         word = "upper bound" if evaluation.is_bound else "proxy"
         print(f"{'file':40s} {'bits':>9s} {'bits/pixel':>11s} {'PSNR':>9s}   (rates: {word})")
         for i, file in enumerate(files):
