@@ -25,8 +25,8 @@ class PredictionFVDConfig(Component):
     stage: ClassVar[int] = 2
     predicts: ClassVar[bool] = True
     example: ClassVar = {
-        **{"features": {"weights": "i3d.pt"}, "count": 6},
-        **{"real_count": 6, "resamples": 2},
+        **{"features": {"weights": "i3d.pt", "batch_size": 2}, "count": 2},
+        **{"real_count": 2, "resamples": 2},
     }
 
     features: I3DFeatures
@@ -54,7 +54,7 @@ class PredictionFVDConfig(Component):
     @classmethod
     def example_files(cls, folder: Path) -> Mapping[str, Any]:
         """A small network with random weights."""
-        return {"features": {"weights": write_random_i3d(folder)}}
+        return {"features": {"weights": write_random_i3d(folder), "batch_size": 2}}
 
     def build(self, io: DataIO | None = None, *, key: object = None) -> Metric:
         """A function of an evaluation to one record.
