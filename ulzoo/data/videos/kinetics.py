@@ -50,7 +50,8 @@ def read_table(path: str) -> list[Row]:
                 f"{path}:1: a table of videos needs the columns {', '.join((*_NEEDED, 'split'))};"
                 f" {', '.join(lacking)} not found"
             )
-        rows, seen = [], {}
+        rows: list[Row] = []
+        seen: dict[str, int] = {}
         for cells in lines:
             if not any(cells):
                 continue
