@@ -124,3 +124,18 @@ def test_mistakes(runs, pick, words, capsys):
     status, _, err = compare(capsys, *(runs.get(name, name) for name in pick))
     assert status == 2
     assert words in err
+
+
+def test_of_components_of_two_types_only_the_types_are_told(tmp_path, capsys):
+    """Fields of one that the other does not have say nothing more."""
+    folder = {"type": "ulzoo.image_folder.v1", "size": 32, "crop": "center"}
+    both = [
+        str(make_run(tmp_path / k, lines=[measured("stage1/heldout/psnr", 1.0, "dB", data=data, images=n)]))
+        for k, data, n in (("a", folder, 8), ("b", {"type": "ulzoo.digits.v1", "size": 8}, 9))
+    ]
+    _, out, err = compare(capsys, *both)
+    told = out + err
+    assert "data.type: A ulzoo.image_folder.v1 · B ulzoo.digits.v1" in told
+    assert "images: A 8 · B 9" in told
+    assert "data.size" not in told
+    assert "data.crop" not in told

@@ -102,3 +102,16 @@ def test_what_cannot_be_compared(pair, tmp_path):
         write_comparison([pair[0], pair[1], pair[0]], tmp_path / "page.html")
     with pytest.raises(RunError, match="a comparison shows 2 to 8 runs, got 9"):
         write_comparison([tmp_path / str(i) for i in range(9)], tmp_path / "page.html")
+
+
+def test_the_same_difference_is_written_once(tmp_path):
+    lines = [
+        [measured(f"stage1/heldout/{name}", 1.0, "dB", images=images) for name in ("psnr", "ssim")]
+        for images in (8, 9)
+    ]
+    runs = [read_run(make_run(tmp_path / str(k), lines=each)) for k, each in enumerate(lines)]
+    from ulzoo.report.comparison import record_rows
+
+    first, second = record_rows(runs)
+    assert (first.differs, first.same_as) == ((("images", ("8", "9")),), "")
+    assert second.same_as == "stage1/heldout/psnr"

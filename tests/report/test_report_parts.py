@@ -115,3 +115,14 @@ def test_dotted_names_break_between_words_alone():
 
     assert breakable("decoder_sampler.steps") == "decoder_<wbr>sampler.<wbr>steps"
     assert breakable("a<b.c_") == "a&lt;b.<wbr>c_"
+
+
+def test_damaged_records_are_told_once_and_after_what_was_measured(tmp_path):
+    from made_run import measured
+
+    from ulzoo.report.tables import key_numbers, measured_rows
+
+    names = ["stage1/train/damaged_records", "stage1/heldout/psnr", "stage2/train/damaged_records"]
+    run = read_run(make_run(tmp_path / "run", lines=[measured(name, 1.0, "1", images=1) for name in names]))
+    shown = [row.name for row in key_numbers(measured_rows(run)[0])]
+    assert shown == ["stage1/heldout/psnr", "stage1/train/damaged_records"]

@@ -56,11 +56,21 @@ def _row(name: str, records: tuple[Record | None, ...]) -> SideBySide:
     protocols = [None if record is None else flat(record.protocol) for record in records]
     known = [protocol for protocol in protocols if protocol is not None]
     fields = dict.fromkeys(field for protocol in known for field in protocol if field not in OF_THE_MODEL)
+
+    def differ(field: str) -> bool:
+        return len({protocol.get(field) for protocol in known}) > 1
+
     differs = []
     for field in fields:
-        if len({protocol.get(field) for protocol in known}) > 1:
+        if differ(field) and not any(differ(f"{part}.type") for part in _around(field)):
             values = ("" if one is None else one.get(field, "none") for one in protocols)
             differs.append((field, tuple(values)))
     if len({record.unit for record in records if record is not None}) > 1:
         differs.append((UNIT, tuple("" if record is None else record.unit for record in records)))
     return SideBySide(name, records, tuple(differs))
+
+
+def _around(field: str) -> list[str]:
+    """What a field is part of: of components of two types only the types are told, not the fields of each."""
+    parts = field.removesuffix(".type").split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]

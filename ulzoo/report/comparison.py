@@ -28,12 +28,14 @@ class Row:
         cells: (value, interval, word) of each run; None where it was not measured.
         differs: entries of the protocols that differ, with each run's value; empty if the numbers may be
             compared.
+        same_as: the first number above whose protocols differ in the same, or "".
     """
 
     name: str
     unit: str
     cells: tuple[tuple[str, str, str] | None, ...]
     differs: tuple[tuple[str, tuple[str, ...]], ...]
+    same_as: str
 
 
 def comparison(runs: Sequence[RunData], settings: Sequence[Setting]) -> str:
@@ -62,9 +64,13 @@ def comparison(runs: Sequence[RunData], settings: Sequence[Setting]) -> str:
 
 def record_rows(runs: Sequence[RunData]) -> list[Row]:
     """Measured numbers of all runs, in the order of the first run that has each."""
-    return [
-        Row(row.name, row.units, tuple(map(_cell, row.records)), row.differs) for row in side_by_side(runs)
-    ]
+    first: dict[tuple[tuple[str, tuple[str, ...]], ...], str] = {}
+    rows = []
+    for row in side_by_side(runs):
+        same_as = first.setdefault(row.differs, row.name) if row.differs else row.name
+        cells = tuple(map(_cell, row.records))
+        rows.append(Row(row.name, row.units, cells, row.differs, "" if same_as == row.name else same_as))
+    return rows
 
 
 def _cell(record: Record | None) -> tuple[str, str, str] | None:

@@ -13,6 +13,7 @@ from ulzoo.report.reading import RunData
 
 _SAME_NUMBER = ("nats", "bits_per_latent_dim", "bytes_per_image")
 """`bits_per_pixel` in other units: in the table, not among the key numbers."""
+_DAMAGED = "damaged_records"
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,13 @@ def measured_rows(run: RunData) -> tuple[list[Measured], list[dict[str, str]]]:
 
 
 def key_numbers(rows: list[Measured]) -> list[Measured]:
-    """What a reader asks first: one of each metric, without its other units and without the examples."""
+    """What a reader asks first: one of each metric, without its other units and without the examples.
+
+    What was wrong with the data comes last, and once: both stages read the same.
+    """
     chosen = [row for row in rows if not ("/examples/" in row.name or row.name.endswith("/collapsed"))]
-    return [row for row in chosen if row.name.split("/")[-1] not in _SAME_NUMBER]
+    metrics = [row for row in chosen if row.name.split("/")[-1] not in {*_SAME_NUMBER, _DAMAGED}]
+    return metrics + [row for row in chosen if row.name.endswith(f"/{_DAMAGED}")][:1]
 
 
 def _row(record: Record, protocol: int) -> Measured:
