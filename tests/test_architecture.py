@@ -18,6 +18,7 @@ ASSEMBLY = {*MATHEMATICS, "autoencoder", "parallel.precision", "flops"}
 PROGRAMS = {*ASSEMBLY, "assemble", "parallel"}
 ALLOWED = {
     "errors": set(),
+    "allocation": set(),
     "spec": {"errors", "registry"},
     "loading": BASE,
     "registry": {*BASE, "loading"},

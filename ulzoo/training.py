@@ -19,7 +19,7 @@ from ulzoo.errors import NonFiniteError, TrainingError
 from ulzoo.experiment import Experiment
 from ulzoo.hooks import UNFINISHED, MetricLog, save_checkpoints, stop_when_asked
 from ulzoo.parallel.mesh import local_share
-from ulzoo.parallel.processes import AnyAsked, several
+from ulzoo.parallel.processes import AnyAsked, several, wait_for_all
 from ulzoo.programs import stage1 as stage1_program
 from ulzoo.programs import stage2 as stage2_program
 from ulzoo.programs.program import Program
@@ -130,8 +130,10 @@ def train_stage(
         checkpoints.wait()
     if failure is not None:
         played = Stage(run, experiment, stage, program, autoencoder)
-        # Played again by one process alone; together the others would have to play along.
-        box = [] if several() else _black_box(played, failure, say)
+        box = _black_box(played, failure, say)
+        if several():
+            # None leaves, and so ends the others, while the first one writes.
+            wait_for_all("black box")
         told = [str(failure), _what_is_left(run, stage), *box]
         raise TrainingError("\n    ".join(told))
     if skipped:

@@ -157,6 +157,30 @@ def test_the_residual_u_carries_only_what_the_coarser_levels_added():
     )
 
 
+def test_a_scan_keeps_products_masks_and_weights_of_attention_alone(inputs):
+    """Whatever else the backward pass needs is cheap, and would be copied into the scan's results."""
+    x, embedding, key = inputs
+    program = jax.make_jaxpr(jax.grad(lambda s: jnp.sin(s(x, embedding, key=key)).sum()))(make())
+    forward = next(e for e in program.eqns if e.primitive.name == "scan")
+    kept = [out.aval for out in forward.outvars[forward.params["num_carry"] :]]
+    n, heads = x.shape[0], 2
+    shapes = sorted((out.shape[1:] for out in kept if out.dtype == np.float32), key=lambda s: (len(s), s))
+    # Of a block: its input; modulation; queries, keys and values; weights of attention; mixture; the three
+    # outputs of `out`, `up` and `down`. Logits are not needed beside the weights.
+    allowed = {
+        (n, WIDTH),
+        (6 * WIDTH,),
+        (n, 3 * WIDTH),
+        (heads, n, n),
+        (n, heads, WIDTH // heads),
+        (n, 4 * WIDTH),
+    }
+    assert set(shapes) <= allowed, shapes
+    assert shapes.count((heads, n, n)) == 1
+    assert shapes.count((n, 4 * WIDTH)) == 1
+    assert {out.shape[1:] for out in kept if out.dtype == bool} == {(n, WIDTH), (n, 4 * WIDTH)}
+
+
 def test_products_are_kept_where_they_are_asked_for(inputs):
     """Between keeping everything and nothing: what weights give is not computed twice, attention is."""
     x, embedding, key = inputs

@@ -52,6 +52,9 @@ ENTRY %main.42 (x: f32[8,128], h: bf16[16,64]) -> f32[8,128] {
 )
 
 
+LONG_STATE = "(s32[], f32[2,64], f32[8,64])"
+
+
 @pytest.mark.parametrize(
     ("shape", "count"),
     [
@@ -76,6 +79,13 @@ def test_counts_bytes_and_loops():
         "reduce-scatter": (1, 4 * 2 * 128, 1),
         "collective-permute": (1, 2 * 16 * 64, 1),
     }
+
+
+def test_places_in_long_tuples_are_comments():
+    """XLA numbers every fifth part of a tuple, in the head of a loop's body too."""
+    long = MODULE.replace(f"(state: {LONG_STATE}) ->", f"(state: {LONG_STATE[:-1]}, /*index=3*/f32[1])) ->")
+    assert "/*index=3*/" in long
+    assert collectives(long) == collectives(MODULE)
 
 
 def test_a_loop_of_unknown_length_counts_once():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from ulzoo.allocation import keep_memory
 
 _SETTLING = 3
 """Steps before the timed ones: the first allocates, and fills the queue of batches."""
@@ -17,6 +20,7 @@ _SETTLING = 3
 def main(arguments: list[str]) -> None:
     path, stage, steps, out, started = arguments
     began = float(started)
+    keep_memory(os.environ)
     clock = time.time()
     import jax
 

@@ -25,6 +25,7 @@ environment:
   JAX_COMPILATION_CACHE_DIR     where compiled programs are kept between commands;
                                 by default ulzoo/xla in $XDG_CACHE_HOME or ~/.cache, for a month
   JAX_ENABLE_COMPILATION_CACHE  0: keep none
+  MALLOC_…, GLIBC_TUNABLES      what you tell glibc's allocator; by default it keeps, on CPU, what steps free
   ULZOO_COORDINATOR, ULZOO_PROCESSES, ULZOO_PROCESS
                                 as --coordinator, --processes and --process
   ULZOO_DISTRIBUTED             1: as --distributed; 0: this process is by itself, whoever launched it
@@ -49,9 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Orbax, Grain and absl write notes for their own developers.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     if COMMANDS[arguments.command].compiles:
+        from ulzoo.allocation import keep_memory
         from ulzoo.cli.compilation_cache import use_compilation_cache
 
         use_compilation_cache(os.environ)
+        keep_memory(os.environ)
     try:
         status = _command(arguments)
     except BaseException:

@@ -24,6 +24,8 @@ _ARRAY = re.compile(r"\b([a-z]+\d*(?:e\d+m\d+\w*)?)\[([\d,]*)\]")
 _CALLED = re.compile(
     r"\b(body|condition|calls|to_apply|called_computations|branch_computations)=(\{[^}]*\}|%?[\w.\-]+)"
 )
+# Places in long tuples: `(s32[], …, /*index=5*/f32[8])`.
+_COMMENT = re.compile(r"/\*.*?\*/")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 
 
@@ -89,7 +91,7 @@ def _parse(text: str) -> tuple[dict[str, _Computation], str | None]:
     computations: dict[str, _Computation] = {}
     entry = None
     current: _Computation | None = None
-    for line in text.splitlines():
+    for line in _COMMENT.sub("", text).splitlines():
         head = None if line.startswith((" ", "\t", "HloModule")) else _HEAD.match(line)
         if head is not None:
             name = head[2] or head[4]

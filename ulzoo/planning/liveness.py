@@ -19,7 +19,9 @@ import jax.extend.core as jex
 
 from ulzoo.traced import scan_inputs
 
-_VIEWS = frozenset({"reshape", "squeeze", "expand_dims", "transpose", "stop_gradient", "sharding_constraint"})
+_VIEWS = frozenset(
+    {"reshape", "squeeze", "expand_dims", "transpose", "stop_gradient", "sharding_constraint", "name"}
+)
 """The same values in another shape or order: whoever reads them reads the original."""
 # fmt: off
 _CHEAP = frozenset((

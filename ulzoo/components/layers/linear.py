@@ -9,9 +9,13 @@ from typing import Any, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ulzoo.components.layers.space import channels_first, channels_last
+
+DEAR = "dear"
+"""Name of values that a stack's backward pass reads again rather than computes: `jax.checkpoint` knows it."""
 
 ModuleT = TypeVar("ModuleT", bound=eqx.Module)
 
@@ -103,5 +107,5 @@ def dropout(x: Array, rate: float, key: PRNGKeyArray | None) -> Array:
     """Inverted dropout; off without a key."""
     if key is None or rate == 0.0:
         return x
-    keep = jax.random.bernoulli(key, 1.0 - rate, x.shape)
+    keep = checkpoint_name(jax.random.bernoulli(key, 1.0 - rate, x.shape), DEAR)
     return jnp.where(keep, x / (1.0 - rate), jnp.zeros_like(x))

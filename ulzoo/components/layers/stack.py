@@ -12,6 +12,8 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
+from ulzoo.components.layers.linear import DEAR
+
 LONGEST_UNROLLED = 4
 
 
@@ -22,7 +24,14 @@ def _products(primitive: Any, *args: Any, **parameters: Any) -> Any:
     return jax.checkpoint_policies.dots_with_no_batch_dims_saveable(primitive, *args, **parameters)
 
 
-_POLICIES: dict[bool | str, Any] = {True: None, "products": _products}
+def _dear(primitive: Any, *args: Any, **parameters: Any) -> Any:
+    """All products, attention's too, and what is named so: all but norms and arithmetic on elements."""
+    if primitive in (jax.lax.conv_general_dilated_p, jax.lax.dot_general_p):
+        return True
+    return jax.checkpoint_policies.save_only_these_names(DEAR)(primitive, *args, **parameters)
+
+
+_POLICIES: dict[bool | str, Any] = {True: None, "products": _products, False: _dear}
 """Value of `remat` → what `jax.checkpoint` keeps; None: nothing."""
 
 
@@ -35,6 +44,7 @@ class Stack(eqx.Module):
     Attributes:
         stacked: fields whose arrays have an axis in front for the layers; it is never divided over devices.
         remat: recompute a block's inside in the backward pass; "products": keep products with weights.
+            Without it a scan keeps all products, and recomputes arithmetic on elements.
     """
 
     stacked: ClassVar = ("blocks",)
@@ -64,9 +74,12 @@ class Stack(eqx.Module):
             arrays, block_key = block
             return eqx.combine(arrays, static)(x, *args, block_key), None
 
-        body = jax.checkpoint(body, policy=_POLICIES[self.remat]) if self.remat else body
         if self.depth > LONGEST_UNROLLED:
+            # A scan copies what it keeps, so it always recomputes what is cheap. It is a border of its own,
+            # and needs none against the compiler's joining both computations (`prevent_cse`).
+            body = jax.checkpoint(body, policy=_POLICIES[self.remat], prevent_cse=False)
             return jax.lax.scan(body, x, (arrays, keys))[0]
+        body = jax.checkpoint(body, policy=_POLICIES[self.remat]) if self.remat else body
         # Not scan(unroll=True): that leaves a loop of one trip, which the same passes see too late.
         for i in range(self.depth):
             with jax.named_scope(f"layer{i}"):

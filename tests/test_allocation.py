@@ -1,0 +1,74 @@
+"""What is freed stays with the process: asked of the kernel, in processes of their own."""
+
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ulzoo.allocation import keep_memory
+
+# Takes and frees 64 MiB several times, as steps do; tells how many pages the kernel made for the last.
+PROGRAM = """\
+import ctypes, os, resource
+from pathlib import Path
+from ulzoo.allocation import keep_memory
+print(keep_memory(os.environ, Path("/nowhere")))
+library = ctypes.CDLL(None)
+library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+library.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+library.free.argtypes = [ctypes.c_void_p]
+for _ in range(4):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    piece = library.malloc(64 << 20)
+    library.memset(piece, 1, 64 << 20)
+    library.free(piece)
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(faults)
+"""
+
+glibc = pytest.mark.skipif(
+    not sys.platform.startswith("linux") or not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"),
+    reason="not glibc",
+)
+
+
+def told(**environment):
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MALLOC_", "GLIBC_", "JAX_PLATFORMS"))
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said, faults = done.stdout.split()
+    return said == "True", int(faults)
+
+
+@glibc
+def test_what_is_freed_is_not_asked_for_again():
+    said, faults = told()
+    assert said
+    # 16384 pages of 4 KiB, had it been given back.
+    assert faults < 100
+
+
+@glibc
+@pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_what_the_user_told_glibc_stays(name):
+    said, faults = told(**{name: "4" if name == "MALLOC_ARENA_MAX" else "glibc.malloc.arena_max=4"})
+    assert not said
+    assert faults > 100
+
+
+def test_not_where_an_accelerator_computes(tmp_path):
+    (tmp_path / "nvidia0").touch()
+    assert not keep_memory({}, tmp_path)
+    assert not keep_memory({"JAX_PLATFORMS": "cuda"}, Path("/nowhere"))
