@@ -7,6 +7,8 @@
 mode); each compiles and takes three steps first. Then rounds: each process in turn takes `--steps` steps,
 one at a time and waited for, while the others sleep. Ratios are of times in the same round, and their median
 is told. All take the same images, held in memory, float32, and as many threads as there are processors.
+Before each round of ours the rate of a matrix product is measured, and the share of it is told. Ours keeps
+freed memory, as ulzoo's commands do; `--kinds ours eager-kept compiled-kept` gives the twins the same.
 """
 
 from __future__ import annotations
@@ -20,10 +22,13 @@ import subprocess
 import sys
 import time
 
+from ulzoo.allocation import keep_memory
 from ulzoo.bench import processor
+from ulzoo.bench.products import product_rate
 from ulzoo.spec import load_spec
 
 KINDS = ("ours", "eager", "compiled")
+KEPT = ("eager-kept", "compiled-kept")
 SETTLING = 3
 
 
@@ -39,6 +44,7 @@ def ours(spec):
     import numpy as np
 
     from ulzoo.assemble import assemble
+    from ulzoo.flops import count_flops
     from ulzoo.parallel.mesh import put_batch
     from ulzoo.programs.stage1 import stage1
 
@@ -53,7 +59,8 @@ def ours(spec):
         state, metrics = program.step(state, batch)
         return float(metrics["loss"])
 
-    return step, len(os.sched_getaffinity(0))
+    flops = count_flops(program.step, program.abstract_state, program.abstract_batch)
+    return step, len(os.sched_getaffinity(0)), flops
 
 
 def twin(spec, compiled):
@@ -62,28 +69,31 @@ def twin(spec, compiled):
 
     training = Training(spec, compiled=compiled)
     images = torch.from_numpy(images_for(spec))
-    return lambda: float(training.step(images)), torch.get_num_threads()
+    return lambda: training.step(images).item(), torch.get_num_threads(), None
 
 
 def child(kind, path, overrides):
     spec = load_spec(path, overrides)
+    if kind == "ours" or kind in KEPT:
+        keep_memory(os.environ)
     start = time.perf_counter()
-    step, threads = ours(spec) if kind == "ours" else twin(spec, kind == "compiled")
+    step, threads, flops = ours(spec) if kind == "ours" else twin(spec, kind.startswith("compiled"))
     losses = [step() for _ in range(SETTLING)]
-    said = {"threads": threads, "ready_seconds": time.perf_counter() - start, "losses": losses}
+    ready = time.perf_counter() - start
+    said = {"threads": threads, "flops": flops, "ready_seconds": round(ready, 1), "losses": losses}
     print(json.dumps(said), flush=True)
     for line in sys.stdin:
-        times = []
+        times, rate = [], product_rate() if kind == "ours" else None
         for _ in range(int(line)):
             start = time.perf_counter()
             step()
             times.append(time.perf_counter() - start)
-        print(json.dumps(times), flush=True)
+        print(json.dumps([statistics.median(times), rate]), flush=True)
 
 
 def measure(options):
     spec = load_spec(options.spec, options.overrides)
-    processes, facts, times = {}, {}, {}
+    processes, facts, times, rates = {}, {}, {}, []
     for kind in options.kinds:
         command = [sys.executable, __file__, "child", options.spec, "--kinds", kind]
         for override in options.overrides:
@@ -94,7 +104,9 @@ def measure(options):
         order = options.kinds[i % len(options.kinds) :] + options.kinds[: i % len(options.kinds)]
         for kind in order:
             print(options.steps, file=processes[kind].stdin, flush=True)
-            times[kind].append(statistics.median(json.loads(processes[kind].stdout.readline())))
+            took, rate = json.loads(processes[kind].stdout.readline())
+            times[kind].append(took)
+            rates += [rate] if rate else []
     for process in processes.values():
         process.stdin.close()
         process.wait()
@@ -111,6 +123,11 @@ def measure(options):
         "rounds": options.rounds,
         "steps_each": options.steps,
         "step_seconds": {kind: statistics.median(found) for kind, found in times.items()},
+        "product_flops_per_second": statistics.median(rates) if rates else None,
+        "share_of_product_rate": [
+            round(facts["ours"]["flops"] / took / rate, 3)
+            for took, rate in zip(times.get("ours", ()), rates, strict=True)
+        ],
         "times_ours": {kind: round(statistics.median(found), 3) for kind, found in ratios.items()},
         "times_ours_each_round": {kind: [round(r, 3) for r in found] for kind, found in ratios.items()},
         "start": facts,
@@ -191,7 +208,7 @@ if __name__ == "__main__":
     parser.add_argument("spec")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS + KEPT)
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="FIELD=VALUE")
     options = parser.parse_args()
     if options.what == "child":

@@ -157,7 +157,7 @@ def test_the_residual_u_carries_only_what_the_coarser_levels_added():
     )
 
 
-def test_a_scan_keeps_products_masks_and_weights_of_attention_alone(inputs):
+def test_a_scan_keeps_products_and_masks_alone(inputs):
     """Whatever else the backward pass needs is cheap, and would be copied into the scan's results."""
     x, embedding, key = inputs
     program = jax.make_jaxpr(jax.grad(lambda s: jnp.sin(s(x, embedding, key=key)).sum()))(make())
@@ -165,8 +165,8 @@ def test_a_scan_keeps_products_masks_and_weights_of_attention_alone(inputs):
     kept = [out.aval for out in forward.outvars[forward.params["num_carry"] :]]
     n, heads = x.shape[0], 2
     shapes = sorted((out.shape[1:] for out in kept if out.dtype == np.float32), key=lambda s: (len(s), s))
-    # Of a block: its input; modulation; queries, keys and values; weights of attention; mixture; the three
-    # outputs of `out`, `up` and `down`. Logits are not needed beside the weights.
+    # Of a block: its input; modulation; queries, keys and values; logits; mixture; what `out`, `up` and
+    # `down` give. Weights of attention and activations are computed again.
     allowed = {
         (n, WIDTH),
         (6 * WIDTH,),

@@ -8,10 +8,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ulzoo.components.layers.linear import DEAR, project
+from ulzoo.components.layers.linear import project
 from ulzoo.components.layers.norms import rms_norm
 from ulzoo.errors import InterfaceError
 
@@ -41,7 +40,7 @@ def attend(
 ) -> Float[Array, "n h w"]:
     """Σ_m softmax_m(q · k / √w) v, in float32 where it is summed."""
     scores = jnp.einsum("nhw,mhw->hnm", q, k, preferred_element_type=jnp.float32) * q.shape[-1] ** -0.5
-    weights = checkpoint_name(jax.nn.softmax(scores, axis=-1).astype(v.dtype), DEAR)
+    weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
     return jnp.einsum("hnm,mhw->nhw", weights, v)
 
 
