@@ -15,6 +15,7 @@ from ulzoo.components.layers.stack import Stack
 from ulzoo.components.networks.uvit import UViTConfig
 from ulzoo.components.networks.vit import ViTConfig
 from ulzoo.interfaces import Condition, EncoderIO, NetworkIO
+from ulzoo.traced import scan_inputs
 
 GRID, WIDTH, EMBEDDING, DEPTH = (2, 2), 8, 4, 6
 
@@ -162,7 +163,7 @@ def test_a_scan_keeps_products_and_masks_alone(inputs):
     x, embedding, key = inputs
     program = jax.make_jaxpr(jax.grad(lambda s: jnp.sin(s(x, embedding, key=key)).sum()))(make())
     forward = next(e for e in program.eqns if e.primitive.name == "scan")
-    kept = [out.aval for out in forward.outvars[forward.params["num_carry"] :]]
+    kept = [out.aval for out in forward.outvars[scan_inputs(forward)[1] :]]
     n, heads = x.shape[0], 2
     shapes = sorted((out.shape[1:] for out in kept if out.dtype == np.float32), key=lambda s: (len(s), s))
     # Of a block: its input; modulation; queries, keys and values; logits; mixture; what `out`, `up` and
