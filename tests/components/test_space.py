@@ -12,7 +12,7 @@ from ulzoo.components.layers.space import (
     depth_to_space,
     divided,
     fit,
-    fitted,
+    fitting,
     nearest_up,
     per_axis,
     space_to_depth,
@@ -88,8 +88,8 @@ def test_nearest_up_repeats_and_is_undone_by_pooling():
 )
 def test_fit_brings_coarse_and_fine_to_the_grid_axis_by_axis(have, want, channels):
     x = numbered(3, have)
-    y = np.asarray(fit(x, want))
-    assert y.shape == fitted((3, *have), want, "") == (channels, *want)
+    y = np.asarray(fit(x, *fitting(have, want, "")))
+    assert y.shape == (channels, *want)
     # Nothing is lost: the values that come in are the values that come out.
     assert set(y.ravel()) == set(x.ravel())
 
@@ -102,9 +102,9 @@ def test_what_does_not_divide_is_named():
     ):
         per_axis((2, 2, 2), 2, "patch")
     with pytest.raises(InterfaceError, match=r"\(6, 6\) and \(4, 4\) are not multiples of each other"):
-        fitted((1, 6, 6), (4, 4), "")
+        fitting((6, 6), (4, 4), "")
     with pytest.raises(InterfaceError, match="differ in their number of axes"):
-        fitted((1, 6, 6), (2, 6, 6), "")
+        fitting((6, 6), (2, 6, 6), "")
 
 
 def test_tokens_are_positions_in_order():

@@ -101,6 +101,11 @@ def network_of(depth):
     return ViTConfig(width=8, depth=depth, heads=2, embedding_width=8), NetworkIO((2, 4, 4))
 
 
+def factorised_of(depth):
+    config, _ = network_of(depth)
+    return config.model_copy(update={"attention": "factorised"}), NetworkIO((2, 2, 4, 4))
+
+
 def unet_of(depth):
     config = UViTConfig(channels=(8,), blocks=(depth,), width=8, depth=depth, heads=2, embedding_width=8)
     return config, NetworkIO((2, 8, 8))
@@ -110,7 +115,7 @@ def encoder_of(depth):
     return ResNetConfig(channels=(8, 8), blocks=(depth, depth), latent_channels=2), EncoderIO((2, 8, 8))
 
 
-@pytest.mark.parametrize("make", [network_of, unet_of, encoder_of])
+@pytest.mark.parametrize("make", [network_of, factorised_of, unet_of, encoder_of])
 def test_programs_do_not_grow_with_depth(make):
     """Compile time follows the program's size. Forward and backward, at 8, 16 and 64 blocks."""
 

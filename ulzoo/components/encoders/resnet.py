@@ -28,6 +28,7 @@ from ulzoo.components.layers.space import (
 from ulzoo.components.layers.stack import Stack
 from ulzoo.interfaces import AbstractEncoder, EncoderIO, Shape
 from ulzoo.spec import Component, Effect
+from ulzoo.spec.effect import Later
 
 
 class ResNet(AbstractEncoder):
@@ -38,20 +39,23 @@ class ResNet(AbstractEncoder):
     out: Pointwise
     patch: tuple[int, ...] = eqx.field(static=True)
     factors: tuple[tuple[int, ...], ...] = eqx.field(static=True)
+    causal: bool = eqx.field(static=True)
 
     def __init__(self, config: ResNetConfig, io: EncoderIO, *, key: PRNGKeyArray) -> None:
         axes = len(io.data_shape) - 1
         keys = iter(jax.random.split(key, 2 + 2 * len(config.channels)))
         self.patch, self.factors = config.all_factors(axes)
+        self.causal = config.causal
+        patch_channels = io.data_shape[0] * math.prod(self.patch)
         self.patch_in = Conv3.draw(
-            axes, io.data_shape[0] * math.prod(self.patch), config.channels[0], key=next(keys)
+            axes, patch_channels, config.channels[0], causal=self.causal, key=next(keys)
         )
         stages, downs = [], []
         for i, channels in enumerate(config.channels):
             if i:
                 downs.append(Pointwise(config.channels[i - 1], channels, key=next(keys)))
-            blocks, drop = config.blocks[i], config.dropout
-            stages.append(conv_stack(axes, channels, blocks, 0, drop, remat=config.remat, key=next(keys)))
+            sizes = axes, channels, config.blocks[i], 0, config.dropout
+            stages.append(conv_stack(*sizes, remat=config.remat, causal=self.causal, key=next(keys)))
         self.stages, self.downs = tuple(stages), tuple(downs)
         self.norm = eqx.nn.GroupNorm(1, config.channels[-1])
         self.out = Pointwise(config.channels[-1], io.moments * config.latent_channels, key=next(keys))
@@ -60,12 +64,13 @@ class ResNet(AbstractEncoder):
         self, x: Float[Array, "c *space"], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "m *latent"]:
         keys = keys_or_none(key, len(self.stages))
-        h = self.patch_in(space_to_depth(x, self.patch))
+        h = self.patch_in(space_to_depth(x, self.patch, causal=self.causal))
         for i, stage in enumerate(self.stages):
             if i:
-                h = self.downs[i - 1](average_pool(h, self.factors[i - 1]))
+                h = self.downs[i - 1](average_pool(h, self.factors[i - 1], causal=self.causal))
             h = stage(h, None, key=keys[i])
-        return self.out(jax.nn.silu(channels_first(group_norm(self.norm, channels_last(h)))))
+        normal = group_norm(self.norm, channels_last(h), causal=self.causal)
+        return self.out(jax.nn.silu(channels_first(normal)))
 
 
 class ResNetConfig(Component):
@@ -83,6 +88,9 @@ class ResNetConfig(Component):
     """Edge of a patch in pixels, one number or one for each spatial axis."""
     factors: tuple[int | tuple[int, ...], ...] | None = None
     """Down-sampling between stages (one fewer than stages), a number or one for each axis; null: all 2."""
+    causal: Annotated[bool, Later()] = False
+    """Causal in time, the first axis: a latent frame depends on its own and earlier frames of the data alone,
+    and the first one on the first frame alone; frames must be 1 + a multiple of the factor in time."""
     dropout: Annotated[float, Effect.OBJECTIVE] = Field(default=0.0, ge=0, lt=1)
     """Dropout rate inside the blocks while training."""
     remat: Annotated[bool | Literal["products"], Effect.PERFORMANCE] = False
@@ -108,9 +116,9 @@ class ResNetConfig(Component):
     def latent_shape(self, data_shape: Shape) -> Shape:
         """Shape of z_clean. Raises InterfaceError if patch and factors do not divide the data."""
         patch, factors = self.all_factors(len(data_shape) - 1)
-        space = divided(data_shape[1:], patch, "patch")
+        space = divided(data_shape[1:], patch, "patch", causal=self.causal)
         for i, factor in enumerate(factors):
-            space = divided(space, factor, f"factors.{i}")
+            space = divided(space, factor, f"factors.{i}", causal=self.causal)
         return (self.latent_channels, *space)
 
     def build(self, io: EncoderIO, *, key: PRNGKeyArray) -> ResNet:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ulzoo.components.layers.linear import project
 from ulzoo.components.layers.norms import rms_norm
+from ulzoo.components.layers.reach import Reach
 from ulzoo.errors import InterfaceError
 
 
@@ -36,16 +38,23 @@ def rotate(x: Float[Array, "n h w"], angles: np.ndarray) -> Float[Array, "n h w"
 
 
 def attend(
-    q: Float[Array, "n h w"], k: Float[Array, "m h w"], v: Float[Array, "m h w"]
+    q: Float[Array, "n h w"],
+    k: Float[Array, "m h w"],
+    v: Float[Array, "m h w"],
+    mask: Bool[Array, "n m"] | None = None,
 ) -> Float[Array, "n h w"]:
-    """Σ_m softmax_m(q · k / √w) v, in float32 where it is summed."""
+    """Σ_m softmax_m(q · k / √w) v, in float32 where it is summed; over the m where `mask` is true."""
     scores = jnp.einsum("nhw,mhw->hnm", q, k, preferred_element_type=jnp.float32) * q.shape[-1] ** -0.5
+    scores = scores if mask is None else jnp.where(mask, scores, -jnp.inf)
     weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
     return jnp.einsum("hnm,mhw->nhw", weights, v)
 
 
 class Attention(eqx.Module):
-    """Multi-head attention with normalised queries and keys (keeps logits bounded in low precision)."""
+    """Multi-head attention with normalised queries and keys (keeps logits bounded in low precision).
+
+    Tokens may be of a grid that is shorter along its first axis than the one it was built for.
+    """
 
     qkv: eqx.nn.Linear
     out: eqx.nn.Linear
@@ -53,8 +62,11 @@ class Attention(eqx.Module):
     norm_k: eqx.nn.RMSNorm
     heads: int = eqx.field(static=True)
     grid: tuple[int, ...] = eqx.field(static=True)
+    reach: Reach = eqx.field(static=True)
 
-    def __init__(self, width: int, heads: int, grid: Sequence[int], *, key: PRNGKeyArray) -> None:
+    def __init__(
+        self, width: int, heads: int, grid: Sequence[int], reach: Reach | None = None, *, key: PRNGKeyArray
+    ) -> None:
         if width % heads or (width // heads) % 2:
             raise InterfaceError(f"{heads} heads do not divide width {width} into even parts", "heads")
         k_qkv, k_out = jax.random.split(key)
@@ -63,12 +75,15 @@ class Attention(eqx.Module):
         self.norm_q = eqx.nn.RMSNorm(width // heads, use_bias=False)
         self.norm_k = eqx.nn.RMSNorm(width // heads, use_bias=False)
         self.heads, self.grid = heads, tuple(grid)
+        self.reach = Reach.of("full", None, grid) if reach is None else reach
 
-    def __call__(self, tokens: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    def __call__(self, tokens: Float[Array, "n d"], turn: int = 0) -> Float[Array, "n d"]:
+        """`turn`: which of the turns of `reach` this block takes."""
         n, width = tokens.shape
+        grid = (n // math.prod(self.grid[1:]), *self.grid[1:])
         head = width // self.heads
         qkv = project(self.qkv, tokens).reshape(n, 3, self.heads, head)
         q, k, v = qkv[:, 0], qkv[:, 1], qkv[:, 2]
-        angles = rotary_angles(self.grid, head)
+        angles = rotary_angles(grid, head)
         q, k = rotate(rms_norm(self.norm_q, q), angles), rotate(rms_norm(self.norm_k, k), angles)
-        return project(self.out, attend(q, k, v).reshape(n, width))
+        return project(self.out, self.reach(attend, q, k, v, grid, turn).reshape(n, width))

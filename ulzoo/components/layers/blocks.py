@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -12,6 +13,7 @@ from ulzoo.components.layers.attention import Attention
 from ulzoo.components.layers.linear import Conv3, dropout, project, zeroed
 from ulzoo.components.layers.modulation import Modulation
 from ulzoo.components.layers.norms import group_norm, layer_norm
+from ulzoo.components.layers.reach import Reach
 from ulzoo.components.layers.space import channels_first, channels_last
 from ulzoo.components.layers.stack import LONGEST_UNROLLED, Stack
 
@@ -30,21 +32,33 @@ class TransformerBlock(eqx.Module):
     drop: float = eqx.field(static=True)
 
     def __init__(
-        self, width: int, heads: int, grid: Sequence[int], embedding: int, drop: float, *, key: PRNGKeyArray
+        self,
+        width: int,
+        heads: int,
+        grid: Sequence[int],
+        embedding: int,
+        drop: float,
+        reach: Reach | None = None,
+        *,
+        key: PRNGKeyArray,
     ) -> None:
         k_attention, k_up, k_down, k_modulation = jax.random.split(key, 4)
-        self.attention = Attention(width, heads, grid, key=k_attention)
+        self.attention = Attention(width, heads, grid, reach, key=k_attention)
         self.up = eqx.nn.Linear(width, 4 * width, key=k_up)
         self.down = eqx.nn.Linear(4 * width, width, key=k_down)
         self.modulation = Modulation(embedding, width, 6, key=k_modulation)
         self.drop = drop
 
     def __call__(
-        self, tokens: Float[Array, "n d"], embedding: Float[Array, "e"], key: PRNGKeyArray | None
+        self,
+        tokens: Float[Array, "n d"],
+        embedding: Float[Array, "e"],
+        key: PRNGKeyArray | None,
+        turn: int = 0,
     ) -> Float[Array, "n d"]:
         scale_1, shift_1, gate_1, scale_2, shift_2, gate_2 = self.modulation(embedding)
         k_attention, k_mlp = keys_or_none(key, 2)
-        mixed = self.attention(layer_norm(tokens) * (1 + scale_1) + shift_1)
+        mixed = self.attention(layer_norm(tokens) * (1 + scale_1) + shift_1, turn)
         tokens = tokens + gate_1 * dropout(mixed, self.drop, k_attention)
         hidden = layer_norm(tokens) * (1 + scale_2) + shift_2
         hidden = jax.nn.gelu(project(self.up, hidden))
@@ -61,25 +75,34 @@ class ConvBlock(eqx.Module):
     conv_2: Conv3
     modulation: Modulation | None
     drop: float = eqx.field(static=True)
+    causal: bool = eqx.field(static=True)
 
     def __init__(
-        self, axes: int, channels: int, embedding: int, drop: float, *, scanned: bool, key: PRNGKeyArray
+        self,
+        axes: int,
+        channels: int,
+        embedding: int,
+        drop: float,
+        *,
+        scanned: bool,
+        causal: bool = False,
+        key: PRNGKeyArray,
     ) -> None:
         k_1, k_2, k_modulation = jax.random.split(key, 3)
         groups = next(g for g in (32, 16, 8, 4, 2, 1) if (channels % g == 0 and channels // g >= 4) or g == 1)
         self.norm_1 = eqx.nn.GroupNorm(groups, channels)
         self.norm_2 = eqx.nn.GroupNorm(groups, channels)
-        self.conv_1 = Conv3.draw(axes, channels, channels, scanned=scanned, key=k_1)
-        self.conv_2 = zeroed(Conv3.draw(axes, channels, channels, scanned=scanned, key=k_2))
+        draw = functools.partial(Conv3.draw, axes, channels, channels, scanned=scanned, causal=causal)
+        self.conv_1, self.conv_2 = draw(key=k_1), zeroed(draw(key=k_2))
         self.modulation = Modulation(embedding, channels, 2, key=k_modulation) if embedding else None
-        self.drop = drop
+        self.drop, self.causal = drop, causal
 
     def __call__(
         self, x: Float[Array, "c *space"], embedding: Float[Array, "e"] | None, key: PRNGKeyArray | None
     ) -> Float[Array, "c *space"]:
         last = channels_last(x)
-        hidden = self.conv_1.last(jax.nn.silu(group_norm(self.norm_1, last)))
-        hidden = group_norm(self.norm_2, hidden)
+        hidden = self.conv_1.last(jax.nn.silu(group_norm(self.norm_1, last, causal=self.causal)))
+        hidden = group_norm(self.norm_2, hidden, causal=self.causal)
         if self.modulation is not None and embedding is not None:
             scale, shift = self.modulation(embedding)
             hidden = hidden * (1 + scale) + shift
@@ -88,12 +111,40 @@ class ConvBlock(eqx.Module):
 
 
 def conv_stack(
-    axes: int, channels: int, depth: int, embedding: int, drop: float, *, remat: bool | str, key: PRNGKeyArray
+    axes: int,
+    channels: int,
+    depth: int,
+    embedding: int,
+    drop: float,
+    *,
+    remat: bool | str,
+    causal: bool = False,
+    key: PRNGKeyArray,
 ) -> Stack:
-    """A stack of convolutional blocks."""
+    """A stack of convolutional blocks. `causal`: none sees later positions of the first axis."""
     scanned = depth > LONGEST_UNROLLED
 
     def make(k: PRNGKeyArray) -> ConvBlock:
-        return ConvBlock(axes, channels, embedding, drop, scanned=scanned, key=k)
+        return ConvBlock(axes, channels, embedding, drop, scanned=scanned, causal=causal, key=k)
 
     return Stack(make, depth, remat=remat, key=key)
+
+
+def transformer_stack(
+    width: int,
+    heads: int,
+    grid: Sequence[int],
+    embedding: int,
+    drop: float,
+    depth: int,
+    reach: Reach,
+    *,
+    remat: bool | str,
+    key: PRNGKeyArray,
+) -> Stack:
+    """A stack of transformer blocks; `reach` says what each attends to."""
+
+    def make(k: PRNGKeyArray) -> TransformerBlock:
+        return TransformerBlock(width, heads, grid, embedding, drop, reach, key=k)
+
+    return Stack(make, depth, turns=reach.turns, remat=remat, key=key)

@@ -23,17 +23,20 @@ class Rescale(eqx.Module):
     down_linear: Pointwise
     up_linear: Pointwise
     factors: tuple[int, ...] = eqx.field(static=True)
+    causal: bool = eqx.field(static=True)
 
-    def __init__(self, fine: int, coarse: int, factors: Sequence[int], *, key: PRNGKeyArray) -> None:
+    def __init__(
+        self, fine: int, coarse: int, factors: Sequence[int], *, causal: bool = False, key: PRNGKeyArray
+    ) -> None:
         k_down, k_up = jax.random.split(key)
         self.down_linear = Pointwise(fine, coarse, key=k_down)
         self.up_linear = Pointwise(coarse, fine, key=k_up)
-        self.factors = tuple(factors)
+        self.factors, self.causal = tuple(factors), causal
 
     def down(self, h_b: Float[Array, "c *space"]) -> Float[Array, "d *small"]:
-        return self.down_linear(average_pool(h_b, self.factors))
+        return self.down_linear(average_pool(h_b, self.factors, causal=self.causal))
 
     def up(
         self, h: Float[Array, "d *small"], h_a: Float[Array, "d *small"], h_b: Float[Array, "c *space"]
     ) -> Array:
-        return nearest_up(self.up_linear(h - h_a), self.factors) + h_b
+        return nearest_up(self.up_linear(h - h_a), self.factors, causal=self.causal) + h_b

@@ -9,6 +9,7 @@ forward and backward.
 from __future__ import annotations
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -29,8 +30,12 @@ def rms_norm(norm: eqx.nn.RMSNorm, x: Float[Array, "*space c"]) -> Float[Array, 
     return (wide / scale * norm.weight).astype(x.dtype)
 
 
-def group_norm(norm: eqx.nn.GroupNorm, x: Float[Array, "*space c"]) -> Float[Array, "*space c"]:
-    """`norm` over positions and the channels of each group."""
+def group_norm(
+    norm: eqx.nn.GroupNorm, x: Float[Array, "*space c"], *, causal: bool = False
+) -> Float[Array, "*space c"]:
+    """`norm` over positions and the channels of each group; `causal`: over each frame by itself."""
+    if causal:
+        return jax.vmap(lambda frame: group_norm(norm, frame))(x)
     assert norm.weight is not None
     assert norm.bias is not None
     size = x.shape[-1] // norm.groups

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ulzoo.components.layers.linear import Pointwise
-from ulzoo.components.layers.space import fit, fitted
+from ulzoo.components.layers.space import fit, fitting
 from ulzoo.errors import InterfaceError
 from ulzoo.interfaces import Condition, ConditionIO
 
@@ -17,21 +18,31 @@ class SpatialEntry(eqx.Module):
     """Adds the spatial condition, brought to this grid's resolution, through a linear map over channels."""
 
     linear: Pointwise | None
-    grid: tuple[int, ...] = eqx.field(static=True)
+    down: tuple[int, ...] = eqx.field(static=True)
+    up: tuple[int, ...] = eqx.field(static=True)
+    causal: bool = eqx.field(static=True)
 
     def __init__(
-        self, condition: ConditionIO, grid: Sequence[int], channels: int, *, key: PRNGKeyArray
+        self,
+        condition: ConditionIO,
+        grid: Sequence[int],
+        channels: int,
+        *,
+        causal: bool = False,
+        key: PRNGKeyArray,
     ) -> None:
-        self.grid = tuple(grid)
+        self.causal = causal
         if condition.spatial is None:
-            self.linear = None
+            self.linear, self.down, self.up = None, (), ()
         else:
-            shape = fitted(condition.spatial, self.grid, "")
-            self.linear = Pointwise(shape[0], channels, key=key)
+            inputs, *space = condition.spatial
+            self.down, self.up = fitting(space, grid, "", causal=causal)
+            self.linear = Pointwise(inputs * math.prod(self.down), channels, key=key)
 
     def __call__(self, x: Float[Array, "c *space"], condition: Condition) -> Float[Array, "c *space"]:
         if (self.linear is None) != (condition.spatial is None):
             raise InterfaceError("the network is given a spatial condition exactly if it is built for one")
         if self.linear is None or condition.spatial is None:
             return x
-        return x + self.linear(fit(condition.spatial.astype(x.dtype), self.grid))
+        spatial = condition.spatial.astype(x.dtype)
+        return x + self.linear(fit(spatial, self.down, self.up, causal=self.causal))

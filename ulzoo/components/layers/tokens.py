@@ -14,4 +14,10 @@ def to_tokens(x: Float[Array, "c *space"]) -> Float[Array, "n c"]:
 
 
 def to_grid(tokens: Float[Array, "n c"], grid: Sequence[int]) -> Float[Array, "c *space"]:
-    return channels_first(tokens.reshape(*grid, -1))
+    """The grid's first extent follows the number of tokens: a clip may be shorter."""
+    return channels_first(tokens.reshape(-1, *grid[1:], tokens.shape[-1]))
+
+
+def placed(tokens: Float[Array, "n c"], position: Float[Array, "m c"]) -> Float[Array, "n c"]:
+    """Tokens with their learned positions; where there are fewer, they are the first ones: a shorter clip."""
+    return tokens + (position if len(tokens) == len(position) else position[: len(tokens)])

@@ -14,17 +14,20 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 from pydantic import Field, model_validator
 
-from ulzoo.components.layers.blocks import TransformerBlock, keys_or_none
+from ulzoo.components.layers.blocks import keys_or_none, transformer_stack
 from ulzoo.components.layers.levels import Rescale
 from ulzoo.components.layers.linear import Pointwise, zeroed
 from ulzoo.components.layers.modulation import Embedding, Modulation
 from ulzoo.components.layers.norms import layer_norm
+from ulzoo.components.layers.reach import AttentionKind, Reach, check_window
 from ulzoo.components.layers.space import depth_to_space, divided, per_axis, space_to_depth
 from ulzoo.components.layers.spatial import SpatialEntry
 from ulzoo.components.layers.stack import Stack
-from ulzoo.components.layers.tokens import to_grid, to_tokens
+from ulzoo.components.layers.tokens import placed, to_grid, to_tokens
+from ulzoo.errors import inside
 from ulzoo.interfaces import AbstractDenoiser, Condition, NetworkIO, Scalar
 from ulzoo.spec import Component, Effect, SpecModel
+from ulzoo.spec.effect import Later
 
 
 class Level(eqx.Module):
@@ -42,21 +45,24 @@ class Level(eqx.Module):
         embedding: int,
         *,
         last: bool,
+        causal: bool,
         remat: bool | str,
         key: PRNGKeyArray,
     ) -> None:
-        def make(k: PRNGKeyArray) -> TransformerBlock:
-            return TransformerBlock(level.width, level.heads, grid, embedding, level.dropout, key=k)
+        reach = Reach.of(level.attention, level.window, grid, causal=causal)
+
+        def blocks(depth: int, k: PRNGKeyArray) -> Stack:
+            width, heads, drop = level.width, level.heads, level.dropout
+            return transformer_stack(width, heads, grid, embedding, drop, depth, reach, remat=remat, key=k)
 
         k_position, k_before, k_after = jax.random.split(key, 3)
         before = level.depth if last else (level.depth + 1) // 2
         self.position = 0.02 * jax.random.normal(k_position, (math.prod(grid), level.width))
-        self.before = Stack(make, before, remat=remat, key=k_before)
-        self.after = Stack(make, level.depth - before, remat=remat, key=k_after)
+        self.before, self.after = blocks(before, k_before), blocks(level.depth - before, k_after)
         self.grid = grid
 
     def enter(self, x: Array, embedding: Array, key: PRNGKeyArray | None) -> Array:
-        return to_grid(self.before(to_tokens(x) + self.position, embedding, key=key), self.grid)
+        return to_grid(self.before(placed(to_tokens(x), self.position), embedding, key=key), self.grid)
 
     def leave(self, x: Array, embedding: Array, key: PRNGKeyArray | None) -> Array:
         return to_grid(self.after(to_tokens(x), embedding, key=key), self.grid)
@@ -71,12 +77,14 @@ class ViT2(AbstractDenoiser):
     modulation: Modulation
     patch_out: Pointwise
     patch: tuple[int, ...] = eqx.field(static=True)
+    causal: bool = eqx.field(static=True)
 
     def __init__(self, config: ViT2Config, io: NetworkIO, *, key: PRNGKeyArray) -> None:
         axes, count = len(io.shape) - 1, len(config.levels)
         keys = iter(jax.random.split(key, 4 + 3 * count))
         self.patch = per_axis(config.patch, axes, "patch")
-        grid = divided(io.shape[1:], self.patch, "patch")
+        self.causal = causal = config.causal
+        grid = divided(io.shape[1:], self.patch, "patch", causal=causal)
         patch_channels = io.shape[0] * math.prod(self.patch)
         embedding = config.embedding_width
         self.patch_in = Pointwise(patch_channels, config.levels[0].width, key=next(keys))
@@ -85,12 +93,14 @@ class ViT2(AbstractDenoiser):
         for i, level in enumerate(config.levels):
             if i:
                 factors = per_axis(2 if level.factor is None else level.factor, axes, f"levels.{i}.factor")
-                grid = divided(grid, factors, f"levels.{i}.factor")
-                rescales.append(Rescale(config.levels[i - 1].width, level.width, factors, key=next(keys)))
-            entries.append(SpatialEntry(io.condition, grid, level.width, key=next(keys)))
-            levels.append(
-                Level(level, grid, embedding, last=i == count - 1, remat=config.remat, key=next(keys))
-            )
+                grid = divided(grid, factors, f"levels.{i}.factor", causal=causal)
+                widths = config.levels[i - 1].width, level.width
+                rescales.append(Rescale(*widths, factors, causal=causal, key=next(keys)))
+            entries.append(SpatialEntry(io.condition, grid, level.width, causal=causal, key=next(keys)))
+            last, remat = i == count - 1, config.remat
+            with inside(f"levels.{i}"):
+                made = Level(level, grid, embedding, last=last, causal=causal, remat=remat, key=next(keys))
+            levels.append(made)
         self.entries, self.levels, self.rescales = tuple(entries), tuple(levels), tuple(rescales)
         self.modulation = Modulation(embedding, config.levels[0].width, 2, key=next(keys))
         self.patch_out = zeroed(Pointwise(config.levels[0].width, patch_channels, key=next(keys)))
@@ -106,7 +116,7 @@ class ViT2(AbstractDenoiser):
         embedding = self.embedding(log_snr, condition)
         count = len(self.levels)
         keys = keys_or_none(key, 2 * count)
-        h = self.patch_in(space_to_depth(z_t, self.patch))
+        h = self.patch_in(space_to_depth(z_t, self.patch, causal=self.causal))
         skips = []
         for i, level in enumerate(self.levels):
             h = level.enter(self.entries[i](h, condition), embedding, keys[i])
@@ -119,7 +129,8 @@ class ViT2(AbstractDenoiser):
             h = self.levels[i].leave(self.rescales[i].up(h, h_a, h_b), embedding, keys[count + i])
         scale, shift = self.modulation(embedding)
         tokens = layer_norm(to_tokens(h)) * (1 + scale) + shift
-        return depth_to_space(self.patch_out(to_grid(tokens, self.levels[0].grid)), self.patch)
+        h = self.patch_out(to_grid(tokens, self.levels[0].grid))
+        return depth_to_space(h, self.patch, causal=self.causal)
 
 
 class LevelConfig(SpecModel):
@@ -136,6 +147,17 @@ class LevelConfig(SpecModel):
     The first level has none."""
     dropout: Annotated[float, Effect.OBJECTIVE] = Field(default=0.0, ge=0, lt=1)
     """Dropout rate inside this level's blocks while training."""
+    attention: Annotated[AttentionKind, Later()] = "full"
+    """What tokens attend to: all others; `factorised`, over all axes but the first and along the first (space
+    and time) in turn, a block each; or `windowed`."""
+    window: Annotated[int | tuple[int, ...] | None, Later()] = None
+    """Edge of an attention window in tokens, one number or one for each spatial axis; every second block's
+    are moved by half of it, those at the edges are smaller. Exactly for windowed attention."""
+
+    @model_validator(mode="after")
+    def _window_where_it_belongs(self) -> LevelConfig:
+        check_window(self.attention, self.window)
+        return self
 
 
 class ViT2Config(Component):
@@ -153,6 +175,9 @@ class ViT2Config(Component):
     """Resolutions, finest first; the paper has two."""
     patch: int | tuple[int, ...] = 1
     """Edge of a patch at the finest level, one number or one for each spatial axis."""
+    causal: Annotated[bool, Later()] = False
+    """Causal in time, the first axis: what is put out for a frame depends on it and earlier ones alone. The
+    first frame is a patch by itself, so that frames must be 1 + a multiple of patch and factors in time."""
     embedding_width: int = Field(default=256, ge=8)
     """Width of the embedding of log-SNR and vector condition."""
     remat: Annotated[bool | Literal["products"], Effect.PERFORMANCE] = False
@@ -167,5 +192,5 @@ class ViT2Config(Component):
         return self
 
     def build(self, io: NetworkIO, *, key: PRNGKeyArray) -> ViT2:
-        """Raises InterfaceError if patch, factors or heads do not divide what they must."""
+        """Raises InterfaceError if patch, factors or heads do not fit, or a window is too large."""
         return ViT2(self, io, key=key)

@@ -36,10 +36,11 @@ SUBJECT = Subject(
 def conditions(case: ModuleCase) -> None:
     """Any network serves in any role: with a vector, a spatial array, both, or no condition."""
     io = case.io
+    spatial = io.condition.spatial or SPATIAL
     for words, condition in (
         ("no condition", ConditionIO()),
         ("a vector", ConditionIO(6)),
-        ("a spatial array", ConditionIO(0, SPATIAL)),
+        ("a spatial array", ConditionIO(0, spatial)),
     ):
         try:
             narrower = NetworkIO(io.shape, condition)
