@@ -121,13 +121,15 @@ def _assemble(
     io = data if isinstance(data, DataIO) else data.io()
     encoder_io = EncoderIO(io.shape, 2 if noise == "learned" else 1)
     latent_shape = _latent_shape(encoder, encoder_io)
+    # Configuration or module: an encoder that is causal in time says so.
+    causal = bool(getattr(encoder, "causal", False))
     ios = {
         "encoder": (encoder, encoder_io),
         "prior": (prior, PriorIO(latent_shape, log_snr)),
-        "decoder": (decoder, DecoderIO(io.shape, latent_shape, log_snr)),
+        "decoder": (decoder, DecoderIO(io.shape, latent_shape, log_snr, io.num_classes, causal)),
     }
     if base_model is not None:
-        ios["base_model"] = (base_model, BaseIO(latent_shape, log_snr, io.num_classes, io.shape))
+        ios["base_model"] = (base_model, BaseIO(latent_shape, log_snr, io.num_classes, io.shape, causal))
     makers = {name: _maker(role, role_io, name) for name, (role, role_io) in ios.items()}
     for name in ("prior", "base_model"):
         if name in makers:

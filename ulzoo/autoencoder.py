@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -12,12 +12,14 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ulzoo.diffusion.process import add_noise
 from ulzoo.diffusion.rate import learned_noise_term
 from ulzoo.interfaces import (
+    AbstractConditionedDecoder,
     AbstractDecoder,
     AbstractEncoder,
     AbstractPrior,
     AbstractSampler,
     LossTerms,
     RateTerms,
+    RawConditions,
     Scalar,
 )
 from ulzoo.parallel.precision import compute_dtype
@@ -77,14 +79,20 @@ class Autoencoder(eqx.Module):
         *,
         key: PRNGKeyArray,
         inference: bool = False,
+        raw: RawConditions | None = None,
     ) -> tuple[RateTerms, LossTerms]:
-        """Rate and distortion of one example at one time each, in nats (Algorithm 1, lines 2–9)."""
+        """Rate and distortion of one example at one time each, in nats (Algorithm 1, lines 2–9).
+
+        Args:
+            raw: conditions, for decoders that are told any.
+        """
         k_encoder, k_latent, k_noise, k_rate, k_distortion = jax.random.split(key, 5)
         z_clean, posterior = self.sample_clean(x, k_encoder, k_latent, inference=inference)
         rate = self.prior.rate(z_clean, t_latent, key=k_rate, inference=inference)
         rate = eqx.tree_at(lambda terms: terms.posterior, rate, rate.posterior + posterior)
         z_0 = self.add_noise(z_clean, key=k_noise)
-        return rate, self.decoder.distortion(x, z_0, t_data, key=k_distortion, inference=inference)
+        told = self._told(raw)
+        return rate, self.decoder.distortion(x, z_0, t_data, key=k_distortion, inference=inference, **told)
 
     def rate(self, x: Float[Array, "c *space"], t: Scalar, *, key: PRNGKeyArray) -> RateTerms:
         """The rate alone, without dropout: for measuring."""
@@ -120,9 +128,28 @@ class Autoencoder(eqx.Module):
         return mean + noise, learned_noise_term(log_variance, jnp.asarray(self.log_snr)).sum(0)
 
     def reconstruct(
-        self, x: Float[Array, "c *space"], sampler: AbstractSampler, *, key: PRNGKeyArray
+        self,
+        x: Float[Array, "c *space"],
+        sampler: AbstractSampler,
+        *,
+        key: PRNGKeyArray,
+        raw: RawConditions | None = None,
     ) -> Float[Array, "c *space"]:
-        """x → z_clean → z_0 → x̂."""
+        """x → z_clean → z_0 → x̂. `raw` as for `decode`."""
         k_latent, k_noise, k_decode = jax.random.split(key, 3)
         z_clean, _ = self.sample_clean(x, k_latent, k_latent, inference=True)
-        return self.decoder.decode(self.add_noise(z_clean, key=k_noise), sampler, key=k_decode)
+        return self.decode(self.add_noise(z_clean, key=k_noise), sampler, key=k_decode, raw=raw)
+
+    def decode(
+        self,
+        z_0: Float[Array, "k *latent"],
+        sampler: AbstractSampler,
+        *,
+        key: PRNGKeyArray,
+        raw: RawConditions | None = None,
+    ) -> Float[Array, "c *space"]:
+        """x̂ from z_0; `raw`: conditions, for decoders that are told any."""
+        return self.decoder.decode(z_0, sampler, key=key, **self._told(raw))
+
+    def _told(self, raw: RawConditions | None) -> dict[str, Any]:
+        return {"raw": raw} if isinstance(self.decoder, AbstractConditionedDecoder) else {}

@@ -36,6 +36,7 @@ from ulzoo.parallel.mesh import batch_ways, fetch, put_whole
 from ulzoo.parallel.precision import cast
 from ulzoo.programs.generate import generate
 from ulzoo.programs.measure import keys_for, rates, reconstruct
+from ulzoo.programs.program import raw_conditions
 from ulzoo.programs.starts import SobolStarts
 from ulzoo.progress import Progress
 from ulzoo.spec import Component, Sample
@@ -137,7 +138,8 @@ class TrainedEvaluation:
             originals, results = [], []
             for batch, mask in self._batches(split, limit, "reconstructions"):
                 keys = keys_for(seed, batch["index"])
-                results.append(fetch(reconstruct(self.autoencoder, batch["image"], keys, built))[mask])
+                raw = raw_conditions(batch)
+                results.append(fetch(reconstruct(self.autoencoder, batch["image"], keys, built, raw))[mask])
                 originals.append(fetch(batch["image"])[mask])
             protocol = {"decoder_sampler": config.model_dump(mode="json"), "seed": seed}
             return np.concatenate(originals), np.concatenate(results), protocol
@@ -251,7 +253,8 @@ class TrainedEvaluation:
         built, start = config.build(SamplerIO(), key=None), 0
         for batch, mask in self._batches(stream.split, stream.limit, "reconstructions"):
             keys = keys_for(stream.seed, batch["index"])
-            images = fetch(reconstruct(self.autoencoder, batch["image"], keys, built))[mask]
+            raw = raw_conditions(batch)
+            images = fetch(reconstruct(self.autoencoder, batch["image"], keys, built, raw))[mask]
             rows = np.arange(start, start + len(mask))
             start += len(mask)
             yield ImageBatch(rows[mask], images, fetch(batch["image"])[mask], None)
@@ -305,7 +308,8 @@ class TrainedEvaluation:
         chosen = in_turn(labels, len(images), count)
         index = self._indices[split, CANDIDATES][chosen]
         table, times, rate_seed = self._rates_at(split, index, images[chosen])
-        results, how = self._reconstructions_at(split, index, images[chosen])
+        told = None if labels is None else labels[chosen]
+        results, how = self._reconstructions_at(split, index, images[chosen], told)
         return Examples(
             split=split,
             index=index,
@@ -332,7 +336,7 @@ class TrainedEvaluation:
         return RateTable(*(np.asarray(part)[: len(index)] for part in fetched)), times, seed
 
     def _reconstructions_at(
-        self, split: Split, index: np.ndarray, images: np.ndarray
+        self, split: Split, index: np.ndarray, images: np.ndarray, labels: np.ndarray | None
     ) -> tuple[np.ndarray, Mapping[str, Any]]:
         """Reconstructions of some images by the spec's sampler, and their protocol."""
         config = self.sample.decoder_sampler
@@ -340,7 +344,9 @@ class TrainedEvaluation:
             if key[4] == config.model_dump_json():
                 return results[rows], how
         placed, keys = self._one_batch(index, images, 0)
-        results = reconstruct(self.autoencoder, placed, keys, config.build(SamplerIO(), key=None))
+        rows = np.minimum(np.arange(len(placed)), len(index) - 1)
+        raw = {} if labels is None else put_whole({"label": labels[rows]}, self.mesh)
+        results = reconstruct(self.autoencoder, placed, keys, config.build(SamplerIO(), key=None), raw)
         how = {"decoder_sampler": config.model_dump(mode="json"), "seed": 0}
         return fetch(results)[: len(index)], how
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from ulzoo.assemble import Assembly
 from ulzoo.errors import InterfaceError, SpecError, raised_at
 from ulzoo.flops import count_flops, count_parameters
-from ulzoo.interfaces import Shape
+from ulzoo.interfaces import AbstractConditionedDecoder, DataIO, Shape
 from ulzoo.spec import Spec, problem_at
 
 
@@ -74,6 +74,12 @@ def _checks(assembly: Assembly) -> dict[str, Callable[[], RoleReport]]:
         moments = 2 if assembly.noise == "learned" else 1
         output = eqx.filter_eval_shape(lambda m, x: m(x), module, x)
         _same("its output", output.shape, (moments * latent[0], *latent[1:]))
+
+        def one_frame(x: Any, z: Any) -> None:
+            found = eqx.filter_eval_shape(lambda m, x: m(x), module, x).shape
+            _same("its output", found, (moments * z.shape[0], *z.shape[1:]))
+
+        _one_frame(io, latent, one_frame)
         return _report("encoder", io.shape, latent, lambda m, x: m(x), module, x)
 
     def prior() -> RoleReport:
@@ -82,15 +88,19 @@ def _checks(assembly: Assembly) -> dict[str, Callable[[], RoleReport]]:
 
         module = assembly.abstract("prior")
         _same("its rate's map", eqx.filter_eval_shape(run, module, z, t).shape, latent[1:])
+        _one_frame(io, latent, lambda _, z: eqx.filter_eval_shape(run, module, z, t))
         return _report("prior", latent, latent, run, module, z, t)
 
     def decoder() -> RoleReport:
-        def run(module: Any, *args: Any) -> Any:
-            return module.distortion(*args, key=jax.random.key(0), inference=True)
+        def run(module: Any, x: Any, z: Any, t: Any, raw: Any) -> Any:
+            told = {"raw": raw} if isinstance(module, AbstractConditionedDecoder) else {}
+            return module.distortion(x, z, t, key=jax.random.key(0), inference=True, **told)
 
         module = assembly.abstract("decoder")
-        _same("its distortion", eqx.filter_eval_shape(run, module, x, z, t).loss.shape, ())
-        return _report("decoder", latent, io.shape, run, module, x, z, t)
+        _same("its distortion", eqx.filter_eval_shape(run, module, x, z, t, raw).loss.shape, ())
+        still = {name: value for name, value in raw.items() if name != "x"}
+        _one_frame(io, latent, lambda x, z: eqx.filter_eval_shape(run, module, x, z, t, still))
+        return _report("decoder", latent, io.shape, run, module, x, z, t, raw)
 
     def base_model() -> RoleReport:
         def run(module: Any, *args: Any) -> Any:
@@ -98,10 +108,29 @@ def _checks(assembly: Assembly) -> dict[str, Callable[[], RoleReport]]:
 
         module = assembly.abstract("base_model")
         _same("its loss", eqx.filter_eval_shape(run, module, z, raw, t).loss.shape, ())
+        still = {name: value for name, value in raw.items() if name != "x"}
+        _one_frame(io, latent, lambda _, z: eqx.filter_eval_shape(run, module, z, still, t))
         return _report("base_model", latent, latent, run, module, z, raw, t)
 
     checks = {"encoder": encoder, "prior": prior, "decoder": decoder, "base_model": base_model}
     return {role: check for role, check in checks.items() if role in assembly.makers}
+
+
+def _one_frame(io: DataIO, latent: Shape, check: Callable[[Any, Any], object]) -> None:
+    """Where images come beside clips: that a module takes clips of one frame; `check` runs it on x and z.
+
+    Raises:
+        InterfaceError: it does not.
+    """
+    if not io.stills:
+        return
+    (channels, _, *sides), (width, _, *grid) = io.shape, latent
+    x, z = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((channels, 1, *sides), (width, 1, *grid)))
+    try:
+        check(x, z)
+    except (InterfaceError, TypeError, ValueError, ArithmeticError) as error:
+        text = f"it takes no clip of one frame, as images beside clips are (causal: true?): {error}"
+        raise InterfaceError(text.splitlines()[0]) from error
 
 
 def _same(what: str, got: Shape, want: Shape) -> None:

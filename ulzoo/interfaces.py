@@ -36,10 +36,12 @@ example itself, (c, *space) in [−1, 1]: what of it is a condition, a condition
 
 @dataclass(frozen=True)
 class DataIO:
-    """What a dataset yields: `shape` is (c, *space) of one example; `num_classes` is None without labels."""
+    """What a dataset yields: `shape` is (c, *space) of one example; `num_classes` is None without labels;
+    `stills`: how many images, clips of one frame, come beside each clip in training."""
 
     shape: Shape
     num_classes: int | None = None
+    stills: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,26 +83,35 @@ class PriorIO:
 
 @dataclass(frozen=True)
 class DecoderIO:
+    """`causal`: the first latent frame is of the first frame alone, the others of equal groups after it."""
+
     data_shape: Shape
     latent_shape: Shape
     log_snr: float
+    num_classes: int | None = None
+    causal: bool = False
 
 
 @dataclass(frozen=True)
 class BaseIO:
+    """`causal` as in `DecoderIO`."""
+
     latent_shape: Shape
     log_snr: float
     num_classes: int | None = None
     data_shape: Shape | None = None
+    causal: bool = False
 
 
 @dataclass(frozen=True)
 class ConditionerIO:
-    """The shapes are for conditions that have a place in data and latent, such as frames."""
+    """The shapes are for conditions that have a place in data and latent, such as frames; `causal` as in
+    `DecoderIO`."""
 
     num_classes: int | None = None
     data_shape: Shape | None = None
     latent_shape: Shape | None = None
+    causal: bool = False
 
 
 @dataclass(frozen=True)
@@ -343,6 +354,35 @@ class AbstractDecoder(eqx.Module):
         self, z_0: Float[Array, "k *latent"], sampler: AbstractSampler, *, key: PRNGKeyArray
     ) -> Float[Array, "c *space"]:
         """A reconstruction x̂ in about [−1, 1]. A decoder that does not sample leaves `sampler` unused."""
+
+
+class AbstractConditionedDecoder(AbstractDecoder):
+    """A decoder that is also told conditions of the example, as a base model is."""
+
+    @abc.abstractmethod
+    def distortion(
+        self,
+        x: Float[Array, "c *space"],
+        z_0: Float[Array, "k *latent"],
+        t: Scalar,
+        *,
+        key: PRNGKeyArray,
+        inference: bool = False,
+        raw: RawConditions | None = None,
+    ) -> LossTerms:
+        """As `AbstractDecoder.distortion`; conditions are dropped at random unless `inference`. `raw` None:
+        nothing is known."""
+
+    @abc.abstractmethod
+    def decode(
+        self,
+        z_0: Float[Array, "k *latent"],
+        sampler: AbstractSampler,
+        *,
+        key: PRNGKeyArray,
+        raw: RawConditions | None = None,
+    ) -> Float[Array, "c *space"]:
+        """As `AbstractDecoder.decode`."""
 
 
 class AbstractBase(eqx.Module):

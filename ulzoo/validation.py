@@ -62,4 +62,5 @@ class Validation:
     def _chosen(self, batch: Batch) -> Batch:
         # Latents that training reads from disk are of the training split: here images are encoded.
         names = ("image" if name == "latent" else name for name in self._program.abstract_batch)
-        return {name: batch[name] for name in names}
+        # Held-out records are clips alone, without images beside them.
+        return {name: batch[name] for name in names if not name.startswith("still")}

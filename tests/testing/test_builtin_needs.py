@@ -50,7 +50,7 @@ def test_videos(format, tmp_path, builtin_registry):
 
 
 def test_every_dataset_has_a_test_here(builtin_registry):
-    built_in = {"ulzoo.digits.v1", "ulzoo.moving_digits.v1"}
+    built_in = {"ulzoo.digits.v1", "ulzoo.moving_digits.v1", "ulzoo.with_images.v1"}
     names = {entry.name for entry in builtin_registry.entries("dataset")} - built_in
     formats = ("image_folder", "zip", "webdataset", "array_record", "parquet", "video_folder", "video_record")
     assert names == {f"ulzoo.{format}.v1" for format in formats}

@@ -130,7 +130,7 @@ def functions_of(weights: Weights) -> list[Function]:
 
         def one(z: jax.Array, key: jax.Array) -> jax.Array:
             _, k_noise, k_decode = jax.random.split(key, 3)  # as in Autoencoder.reconstruct
-            return model.decoder.decode(model.add_noise(z, key=k_noise), decoder_sampler, key=k_decode)
+            return model.decode(model.add_noise(z, key=k_noise), decoder_sampler, key=k_decode)
 
         return to_images(jax.vmap(one)(z, keys_for(seed, index)))
 

@@ -70,6 +70,6 @@ def generate(
         z_0 = sample_latent(
             base, raw, latent_shape, sampler, key=k_latent, guidance=guidance, interval=interval, start=start
         )
-        return autoencoder.decoder.decode(z_0, decoder_sampler, key=k_decode)
+        return autoencoder.decode(z_0, decoder_sampler, key=k_decode, raw=raw)
 
     return to_images(jax.vmap(one)(raw, keys, starts))

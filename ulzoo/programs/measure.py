@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from ulzoo.autoencoder import Autoencoder
 from ulzoo.diffusion.times import stratified_times
-from ulzoo.interfaces import AbstractSampler
+from ulzoo.interfaces import AbstractSampler, RawConditions
 from ulzoo.programs.program import to_images, to_model
 
 Images = Array | np.ndarray
@@ -48,14 +50,24 @@ def rates(
 
 @eqx.filter_jit
 def reconstruct(
-    autoencoder: Autoencoder, images: Images, keys: PRNGKeyArray, sampler: AbstractSampler
+    autoencoder: Autoencoder,
+    images: Images,
+    keys: PRNGKeyArray,
+    sampler: AbstractSampler,
+    raw: Mapping[str, Array | np.ndarray] | None = None,
 ) -> Array:
-    """uint8 (b, *space, c) → the same images through the latent; an image's noise comes from its own key."""
+    """uint8 (b, *space, c) → the same images through the latent; an image's noise comes from its own key.
 
-    def one(x: Array, key: PRNGKeyArray) -> Array:
-        return autoencoder.reconstruct(x, sampler, key=key)
+    Args:
+        raw: conditions, leading axis b, for decoders that are told any; the images are not among them, so
+            that no frame is given.
+    """
 
-    return to_images(jax.vmap(one)(to_model(jnp.asarray(images)), keys))
+    def one(x: Array, key: PRNGKeyArray, raw: RawConditions) -> Array:
+        return autoencoder.reconstruct(x, sampler, key=key, raw=raw)
+
+    told = {name: jnp.asarray(value) for name, value in (raw or {}).items()}
+    return to_images(jax.vmap(one)(to_model(jnp.asarray(images)), keys, told))
 
 
 def keys_for(seed: int, indices: Int[Array, "b"] | np.ndarray) -> PRNGKeyArray:

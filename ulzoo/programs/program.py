@@ -237,9 +237,34 @@ def to_images(x: Array) -> Array:
     return jnp.moveaxis(scaled.astype(jnp.uint8), 1, -1)
 
 
+_NO_CONDITIONS = ("image", "latent", "index", "mask", "still", "still_label")
+
+
 def raw_conditions(batch: Batch) -> dict[str, Array]:
     """What conditioners may see of a batch: all but the images and the bookkeeping."""
-    return {name: value for name, value in batch.items() if name not in ("image", "latent", "index", "mask")}
+    return {name: value for name, value in batch.items() if name not in _NO_CONDITIONS}
+
+
+def with_example(raw: Mapping[str, Array], x: Array, shape: Shape) -> dict[str, Array]:
+    """Conditions with the examples `x` (b, *shape) themselves. Not those of images beside clips: a frame that
+    was given would be all of it."""
+    return {**raw, "x": x} if x.shape[1:] == shape else dict(raw)
+
+
+def flat(leaf: Array) -> Array:
+    """(n, k, …) → (n·k, …)."""
+    return leaf.reshape(-1, *leaf.shape[2:])
+
+
+def per_example(batch: Batch, draw: Callable[[Array, dict[str, Array]], Any]) -> Any:
+    """What `draw` makes of all images beside clips, and their conditions, dealt to the clips that they came
+    with: leading axes (n, k). None without such images."""
+    if "still" not in batch:
+        return None
+    stills = batch["still"]
+    raw = {"label": flat(batch["still_label"])} if "still_label" in batch else {}
+    drawn = draw(flat(stills), raw)
+    return jax.tree.map(lambda leaf: leaf.reshape(*stills.shape[:2], *leaf.shape[1:]), drawn)
 
 
 def _batch_shapes(data: DataIO, batch_size: int, latent: Shape | None) -> dict[str, jax.ShapeDtypeStruct]:
@@ -249,6 +274,11 @@ def _batch_shapes(data: DataIO, batch_size: int, latent: Shape | None) -> dict[s
         batch = {"latent": jax.ShapeDtypeStruct((batch_size, *latent), jnp.float32)}
     if data.num_classes is not None:
         batch["label"] = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
+    if data.stills and latent is None:
+        frame = (1, *data.shape[2:], data.shape[0])
+        batch["still"] = jax.ShapeDtypeStruct((batch_size, data.stills, *frame), jnp.uint8)
+        if data.num_classes is not None:
+            batch["still_label"] = jax.ShapeDtypeStruct((batch_size, data.stills), jnp.int32)
     return batch
 
 

@@ -13,10 +13,21 @@ from jaxtyping import Array, PRNGKeyArray
 from ulzoo.assemble import Assembly
 from ulzoo.autoencoder import Autoencoder
 from ulzoo.diffusion.times import stratified_times
-from ulzoo.interfaces import AbstractBase, OptimizerIO
+from ulzoo.errors import InterfaceError
+from ulzoo.interfaces import AbstractBase, LossTerms, OptimizerIO
 from ulzoo.parallel.layout import Layout
 from ulzoo.parallel.mesh import make_mesh
-from ulzoo.programs.program import Batch, Metrics, Program, make_program, raw_conditions, to_model
+from ulzoo.programs.program import (
+    Batch,
+    Metrics,
+    Program,
+    flat,
+    make_program,
+    per_example,
+    raw_conditions,
+    to_model,
+    with_example,
+)
 from ulzoo.spec import Parallel, Precision, Stage2
 
 UNITS = {
@@ -53,6 +64,9 @@ def stage2(
     mesh = make_mesh() if mesh is None else mesh
     if optimizer is None:
         optimizer = settings.optimizer.build(OptimizerIO(settings.steps), key=None)
+    if settings.latents is not None and assembly.data.stills:
+        text = "latents from disk are of the clips alone, without the images beside them; encode as you train"
+        raise InterfaceError(text, "stage2.latents")
     scale = 1.0 / math.prod(assembly.latent_shape)
     moments, (channels, *space) = 2 if assembly.noise == "learned" else 1, assembly.latent_shape
 
@@ -61,13 +75,15 @@ def stage2(
         name = "latent" if "latent" in batch else "image"
         n = batch[name].shape[0]
         k_times, k_latents, k_examples = jax.random.split(key, 3)
-        return (
+        clips = (
             {name: batch[name]},
             raw_conditions(batch),
             stratified_times(k_times, n),
             jax.random.split(k_latents, n),
             jax.random.split(k_examples, n),
         )
+        k_stills = jax.random.fold_in(key, 1)
+        return clips, per_example(batch, lambda images, raw: draw({"image": images, **raw}, k_stills)[0])
 
     def loss(
         modules: tuple[AbstractBase, Autoencoder],
@@ -77,17 +93,31 @@ def stage2(
         inference: bool,
     ) -> tuple[Array, Metrics]:
         base, frozen = modules
-        given, raw, t, latent_keys, keys = examples
-        if "latent" in given:
-            z_clean = jax.vmap(frozen.sample_stored)(given["latent"], latent_keys)
-        else:
-            x = to_model(given["image"])
-            z_clean = jax.vmap(lambda x, k: frozen.sample_clean(x, k, k, inference=True)[0])(x, latent_keys)
-            raw = {**raw, "x": x}
-        terms = jax.vmap(lambda z, raw, t, k: base.loss(z, raw, t, key=k, inference=inference))(
-            jax.lax.stop_gradient(z_clean), raw, t, keys
-        )
-        return terms.loss.mean() * scale, {"squared_error": terms.squared_error.mean() * scale}
+
+        def terms(given: Any, raw: Any, t: Array, latent_keys: Array, keys: Array) -> LossTerms:
+            if "latent" in given:
+                z_clean = jax.vmap(frozen.sample_stored)(given["latent"], latent_keys)
+            else:
+                x = to_model(given["image"])
+                z_clean = jax.vmap(lambda x, k: frozen.sample_clean(x, k, k, inference=True)[0])(
+                    x, latent_keys
+                )
+                raw = with_example(raw, x, assembly.data.shape)
+            return jax.vmap(lambda z, raw, t, k: base.loss(z, raw, t, key=k, inference=inference))(
+                jax.lax.stop_gradient(z_clean), raw, t, keys
+            )
+
+        clips, stills = examples
+        of_clips = terms(*clips)
+        loss, squared_error, unit = of_clips.loss.mean(), of_clips.squared_error.mean(), scale
+        if stills is not None:
+            # As in stage 1: part of the example, over the dimensions of all.
+            per_clip = stills[2].shape[1]
+            of_stills = terms(*jax.tree.map(flat, stills))
+            loss += per_clip * of_stills.loss.mean()
+            squared_error += per_clip * of_stills.squared_error.mean()
+            unit = scale * space[0] / (space[0] + per_clip)
+        return loss * unit, {"squared_error": squared_error * unit}
 
     return make_program(
         "stage2",

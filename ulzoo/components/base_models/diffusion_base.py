@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Literal
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray
 
+from ulzoo.components.layers.conditions import Conditioners, build_conditioners, cut, gathered, told
 from ulzoo.components.layers.denoise import denoise
 from ulzoo.components.layers.linear import looped
 from ulzoo.diffusion.losses import denoising_loss
@@ -17,15 +17,12 @@ from ulzoo.diffusion.schedules import negative_slope
 from ulzoo.errors import inside
 from ulzoo.interfaces import (
     AbstractBase,
-    AbstractConditioner,
     AbstractDenoiser,
-    AbstractGridConditioner,
     AbstractSchedule,
     AbstractWeighting,
     BaseIO,
     Condition,
     ConditionerIO,
-    ConditionIO,
     LossTerms,
     NetworkIO,
     RawConditions,
@@ -38,7 +35,7 @@ from ulzoo.spec import Component, ComponentOf, Effect, default_component
 
 class DiffusionBase(AbstractBase):
     network: AbstractDenoiser
-    conditioners: tuple[AbstractConditioner | AbstractGridConditioner, ...]
+    conditioners: Conditioners
     schedule: AbstractSchedule
     weighting: AbstractWeighting
     prediction: PredictionKind = eqx.field(static=True)
@@ -56,7 +53,7 @@ class DiffusionBase(AbstractBase):
         log_snr = self.schedule(t)
         # Noised once, from z_clean, never from z_0: the schedule ends at the encoder's own noise.
         z_t = add_noise(z_clean, jax.random.normal(k_noise, z_clean.shape), log_snr)
-        condition = self.condition(raw, None if inference else k_condition)
+        condition = cut(self.condition(raw, None if inference else k_condition), z_clean)
         z_hat = denoise(
             self.network, self.prediction, z_t, log_snr, condition, key=None if inference else k_dropout
         )
@@ -67,18 +64,11 @@ class DiffusionBase(AbstractBase):
     ) -> Float[Array, "c *space"]:
         # Samplers call this in a loop.
         network = looped(self.network)
-        return denoise(network, self.prediction, z_t, log_snr, self.condition(raw, None))
+        return denoise(network, self.prediction, z_t, log_snr, cut(self.condition(raw, None), z_t))
 
     def condition(self, raw: RawConditions | None, key: PRNGKeyArray | None) -> Condition:
         """The conditioners' vectors and grids, side by side; with a key, each is dropped on its own."""
-        count = len(self.conditioners)
-        keys = [None] * count if key is None else jax.random.split(key, max(count, 1))[:count]
-        vectors: list[Array] = []
-        grids: list[Array] = []
-        for conditioner, k in zip(self.conditioners, keys, strict=True):
-            of_its_kind = grids if isinstance(conditioner, AbstractGridConditioner) else vectors
-            of_its_kind.append(conditioner.null() if raw is None else conditioner(raw, key=k))
-        return Condition(*(jnp.concatenate(parts) if parts else None for parts in (vectors, grids)))
+        return gathered(self.conditioners, raw, key=key)
 
 
 class DiffusionBaseConfig(Component):
@@ -106,17 +96,9 @@ class DiffusionBaseConfig(Component):
 
     def build(self, io: BaseIO, *, key: PRNGKeyArray) -> DiffusionBase:
         k_network, k_conditioners = jax.random.split(key)
-        conditioners = []
-        for i, config in enumerate(self.conditioners):
-            with inside(f"conditioners.{i}"):
-                k = jax.random.fold_in(k_conditioners, i)
-                told = ConditionerIO(io.num_classes, io.data_shape, io.latent_shape)
-                conditioners.append(config.build(told, key=k))
-        grids = sum(c.width for c in conditioners if isinstance(c, AbstractGridConditioner))
-        condition = ConditionIO(
-            vector=sum(c.width for c in conditioners if not isinstance(c, AbstractGridConditioner)),
-            spatial=(grids, *io.latent_shape[1:]) if grids else None,
-        )
+        known = ConditionerIO(io.num_classes, io.data_shape, io.latent_shape, io.causal)
+        conditioners = build_conditioners(self.conditioners, known, key=k_conditioners)
+        condition = told(conditioners, 0, io.latent_shape[1:])
         with inside("network"):
             network = self.network.build(NetworkIO(io.latent_shape, condition), key=k_network)
         with inside("schedule"):
@@ -125,7 +107,7 @@ class DiffusionBaseConfig(Component):
             weighting = self.weighting.build(WeightingIO(), key=None)
         return DiffusionBase(
             network=network,
-            conditioners=tuple(conditioners),
+            conditioners=conditioners,
             schedule=schedule,
             weighting=weighting,
             prediction=self.prediction,

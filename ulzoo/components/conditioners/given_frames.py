@@ -4,7 +4,8 @@ Given frames enter as pixels of their own, not as latents: their number need not
 factor in time (5 frames, factor 4 in the Kinetics setting of the paper), and an encoder that sees the frames
 to be predicted cannot leak them. Every frame that is not given is set to 0 before anything is computed from
 it; a mask beside the pixels tells which are. Pixels and mask are folded to the latent's grid, so that what is
-given stands where it belongs in time and space. [the paper is silent on how]
+given stands where it belongs in time and space, and with latents that are causal in time the first frame is
+folded by itself, as the encoder does. [the paper is silent on how]
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from pydantic import Field, field_validator
 
 from ulzoo.components.layers.linear import Pointwise
-from ulzoo.components.layers.space import space_to_depth
+from ulzoo.components.layers.space import fitting, space_to_depth
 from ulzoo.errors import InterfaceError
 from ulzoo.interfaces import AbstractGridConditioner, ConditionerIO, RawConditions, Shape
 from ulzoo.spec import Component, Effect
@@ -39,6 +40,7 @@ class GivenFrames(AbstractGridConditioner):
     factors: tuple[int, ...] = eqx.field(static=True)
     data_shape: Shape = eqx.field(static=True)
     dropout: float = eqx.field(static=True)
+    causal: bool = eqx.field(static=True, default=False)
 
     def __call__(self, raw: RawConditions, *, key: PRNGKeyArray | None = None) -> Float[Array, "d *latent"]:
         if "x" not in raw:
@@ -62,8 +64,9 @@ class GivenFrames(AbstractGridConditioner):
 
     def _folded(self, pixels: Array, mask: Array) -> Array:
         # The mask is equal over a frame: one value for each frame of a patch in time is all of it.
-        seen = space_to_depth(mask[:, :, :: self.factors[1], :: self.factors[2]], (self.factors[0], 1, 1))
-        folded = jnp.concatenate([space_to_depth(pixels, self.factors), seen])
+        seen = mask[:, :, :: self.factors[1], :: self.factors[2]]
+        parts = (pixels, self.factors), (seen, (self.factors[0], 1, 1))
+        folded = jnp.concatenate([space_to_depth(x, by, causal=self.causal) for x, by in parts])
         return self.linear(folded.astype(self.linear.weight.dtype))
 
 
@@ -103,9 +106,13 @@ class GivenFramesConfig(Component):
                 text = f"[{first}, {last}] leaves nothing of {frames} frames to predict"
                 raise InterfaceError(text, f"given.{i}")
             masks.append(tuple(n < first or n >= frames - last for n in range(frames)))
-        if any(fine % coarse for fine, coarse in zip(data[1:], latent[1:], strict=True)):
-            raise InterfaceError(f"clips {data[1:]} are no multiple of latents {latent[1:]}")
-        factors = tuple(fine // coarse for fine, coarse in zip(data[1:], latent[1:], strict=True))
+        try:
+            factors, finer = fitting(data[1:], latent[1:], "", causal=io.causal)
+        except InterfaceError as error:
+            text = f"clips {data[1:]} are no multiple of latents {latent[1:]}"
+            raise InterfaceError(text) from error
+        if max(finer) > 1:
+            raise InterfaceError(f"latents {latent[1:]} are finer than clips {data[1:]}")
         channels = data[0] * math.prod(factors) + factors[0]
         return GivenFrames(
             linear=Pointwise(channels, self.width, key=key),
@@ -114,4 +121,5 @@ class GivenFramesConfig(Component):
             factors=factors,
             data_shape=data,
             dropout=self.dropout,
+            causal=io.causal,
         )

@@ -8,38 +8,47 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ulzoo.components.layers.conditions import Conditioners, beside, build_conditioners, gathered, told
 from ulzoo.components.layers.denoise import denoise
 from ulzoo.components.layers.linear import looped
+from ulzoo.components.layers.space import decoded_shape
 from ulzoo.diffusion.losses import denoising_loss
 from ulzoo.diffusion.process import PredictionKind, add_noise
 from ulzoo.diffusion.sampling import levels
 from ulzoo.diffusion.schedules import negative_slope
 from ulzoo.errors import inside
 from ulzoo.interfaces import (
-    AbstractDecoder,
+    AbstractConditionedDecoder,
     AbstractDenoiser,
     AbstractSampler,
     AbstractSchedule,
     AbstractWeighting,
     Condition,
-    ConditionIO,
+    ConditionerIO,
     DecoderIO,
     LossTerms,
     NetworkIO,
+    RawConditions,
     Scalar,
     ScheduleIO,
     Shape,
     WeightingIO,
 )
 from ulzoo.spec import Component, ComponentOf, Effect, default_component
+from ulzoo.spec.effect import Later
 
 
-class DiffusionDecoder(AbstractDecoder):
+class DiffusionDecoder(AbstractConditionedDecoder):
+    """Decodes clips that are shorter than `data_shape`, too, if they are the first of its latent frames."""
+
     network: AbstractDenoiser
     schedule: AbstractSchedule
     weighting: AbstractWeighting
     prediction: PredictionKind = eqx.field(static=True)
     data_shape: Shape = eqx.field(static=True)
+    conditioners: Conditioners = ()
+    latent_frames: int = eqx.field(static=True, default=0)
+    causal: bool = eqx.field(static=True, default=False)
 
     def distortion(
         self,
@@ -49,11 +58,13 @@ class DiffusionDecoder(AbstractDecoder):
         *,
         key: PRNGKeyArray,
         inference: bool = False,
+        raw: RawConditions | None = None,
     ) -> LossTerms:
         k_noise, k_dropout = jax.random.split(key)
         log_snr = self.schedule(t)
         x_t = add_noise(x, jax.random.normal(k_noise, x.shape), log_snr)
-        x_hat = self.denoise(x_t, log_snr, z_0, key=None if inference else k_dropout)
+        condition = self.condition(z_0, raw, key=None if inference else jax.random.fold_in(key, 2))
+        x_hat = self.denoise(x_t, log_snr, condition, key=None if inference else k_dropout)
         # eq. 4, with the sign of the sigmoid as in the paper's Figure 3
         return denoising_loss(x, x_hat, log_snr, negative_slope(self.schedule, t), self.weighting)
 
@@ -61,21 +72,36 @@ class DiffusionDecoder(AbstractDecoder):
         self,
         x_t: Float[Array, "c *space"],
         log_snr: Scalar,
-        z_0: Float[Array, "k *latent"],
+        condition: Condition,
         *,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "c *space"]:
-        """x̂: the data expected behind x_t and z_0."""
-        return denoise(self.network, self.prediction, x_t, log_snr, Condition(spatial=z_0), key=key)
+        """x̂: the data expected behind x_t and what `condition` says."""
+        return denoise(self.network, self.prediction, x_t, log_snr, condition, key=key)
+
+    def condition(
+        self, z_0: Float[Array, "k *latent"], raw: RawConditions | None, *, key: PRNGKeyArray | None = None
+    ) -> Condition:
+        """The latent, and what the conditioners say beside it."""
+        return beside(gathered(self.conditioners, raw, key=key), z_0)
 
     def decode(
-        self, z_0: Float[Array, "k *latent"], sampler: AbstractSampler, *, key: PRNGKeyArray
+        self,
+        z_0: Float[Array, "k *latent"],
+        sampler: AbstractSampler,
+        *,
+        key: PRNGKeyArray,
+        raw: RawConditions | None = None,
     ) -> Float[Array, "c *space"]:
         k_start, k_sampler = jax.random.split(key)
-        start = jax.random.normal(k_start, self.data_shape)
+        shape = decoded_shape(z_0.shape, self.data_shape, self.latent_frames, causal=self.causal)
+        start = jax.random.normal(k_start, shape)
         log_snrs = levels(self.schedule, sampler.steps)
         ready = eqx.tree_at(lambda decoder: decoder.network, self, looped(self.network))
-        return sampler(lambda x, lam: ready.denoise(x, lam, z_0), start, log_snrs, key=k_sampler, clean=True)
+        condition = self.condition(z_0, raw)
+        return sampler(
+            lambda x, lam: ready.denoise(x, lam, condition), start, log_snrs, key=k_sampler, clean=True
+        )
 
 
 class DiffusionDecoderConfig(Component):
@@ -103,12 +129,15 @@ class DiffusionDecoderConfig(Component):
     """Noise schedule of the data, its own (not the latent's)."""
     prediction: Literal["v", "x", "eps"] = "v"
     """What the network's output means."""
+    conditioners: Annotated[tuple[Annotated[Component, ComponentOf("conditioner")], ...], Later()] = ()
+    """What decoding is told beside the latent, such as the class or given frames; none: nothing."""
 
     def build(self, io: DecoderIO, *, key: PRNGKeyArray) -> DiffusionDecoder:
+        known = ConditionerIO(io.num_classes, io.data_shape, io.latent_shape, io.causal)
+        conditioners = build_conditioners(self.conditioners, known, key=jax.random.fold_in(key, 1))
+        condition = told(conditioners, io.latent_shape[0], io.latent_shape[1:])
         with inside("network"):
-            network = self.network.build(
-                NetworkIO(io.data_shape, ConditionIO(spatial=io.latent_shape)), key=key
-            )
+            network = self.network.build(NetworkIO(io.data_shape, condition), key=key)
         with inside("schedule"):
             schedule = self.schedule.build(ScheduleIO(), key=None)
         with inside("weighting"):
@@ -119,4 +148,7 @@ class DiffusionDecoderConfig(Component):
             weighting=weighting,
             prediction=self.prediction,
             data_shape=io.data_shape,
+            conditioners=conditioners,
+            latent_frames=io.latent_shape[1],
+            causal=io.causal,
         )

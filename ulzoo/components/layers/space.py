@@ -163,3 +163,17 @@ def fit(
 ) -> Float[Array, "c2 *space"]:
     """`x` at another resolution: coarser input is repeated, finer input folded into channels."""
     return nearest_up(space_to_depth(x, down, causal=causal), up, causal=causal)
+
+
+def decoded_shape(
+    latent: Sequence[int], data: Sequence[int], latent_frames: int, *, causal: bool
+) -> tuple[int, ...]:
+    """Shape of the data that a latent of shape `latent` is of, where a whole one is of shape `data`.
+
+    Args:
+        latent_frames: first extent of a whole latent; 0 if there is no other.
+    """
+    frames, first = data[1], 1 if causal else 0
+    if latent[1] != latent_frames and latent_frames > first:
+        frames = first + (latent[1] - first) * (frames - first) // (latent_frames - first)
+    return (data[0], frames, *data[2:])

@@ -7,9 +7,15 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ulzoo.interfaces import AbstractDecoder, AbstractSampler, DecoderIO, LossTerms
+from ulzoo.interfaces import (
+    AbstractConditionedDecoder,
+    AbstractDecoder,
+    AbstractSampler,
+    DecoderIO,
+    LossTerms,
+)
 from ulzoo.testing.case import Subject
-from ulzoo.testing.subjects.shapes import LOG_SNR, array, scalar
+from ulzoo.testing.subjects.shapes import CLASSES, LABEL, LOG_SNR, array, scalar
 
 
 class OneStep(AbstractSampler):
@@ -22,10 +28,11 @@ class OneStep(AbstractSampler):
 
 
 def _run(module: Any, inputs: Any, key: Any, training: bool) -> Any:
-    x, z_0, t = inputs
-    outputs = {"distortion": module.distortion(x, z_0, t, key=key, inference=not training)}
+    x, z_0, t, raw = inputs
+    told = {"raw": raw} if isinstance(module, AbstractConditionedDecoder) else {}
+    outputs = {"distortion": module.distortion(x, z_0, t, key=key, inference=not training, **told)}
     if not training:
-        outputs["decode"] = module.decode(z_0, OneStep(), key=key)
+        outputs["decode"] = module.decode(z_0, OneStep(), key=key, **told)
     return outputs
 
 
@@ -36,9 +43,14 @@ def _promised(config: Any, io: DecoderIO, output: Any) -> Any:
 SUBJECT = Subject(
     contract=AbstractDecoder,
     io=DecoderIO((3, 8, 8), (4, 4, 4), LOG_SNR),
-    inputs=lambda config, io: (array(*io.data_shape), array(*io.latent_shape), scalar()),
+    inputs=lambda config, io: (
+        array(*io.data_shape),
+        array(*io.latent_shape),
+        scalar(),
+        {} if io.num_classes is None else {"label": LABEL},
+    ),
     run=_run,
     promised=_promised,
     draws=True,
-    bounds={2: (0.05, 0.95)},
+    bounds={2: (0.05, 0.95), 3: (0, CLASSES)},
 )
