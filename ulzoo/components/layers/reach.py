@@ -73,7 +73,7 @@ class Reach:
                 if len(grid) < 2:
                     raise InterfaceError(f"one axis, {grid}, has nothing to factorise", "attention")
                 return cls(((1, *grid[1:]), (grid[0], *(1,) * (len(grid) - 1))), (False, False), causal)
-        edges = per_axis(window or 1, len(grid), "window")
+        edges = per_axis(1 if window is None else window, len(grid), "window")
         if any(edge > extent for edge, extent in zip(edges, grid, strict=True)):
             raise InterfaceError(f"windows of {edges} are larger than the grid of tokens, {grid}", "window")
         # One turn is enough where a window is as wide as the grid, or a single position, along every axis.
