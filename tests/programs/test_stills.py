@@ -177,7 +177,7 @@ def test_images_that_do_not_fit_are_named(old, new, says, builtin_registry):
     with pytest.raises(SpecError) as error:
         assemble(spec)
     assert says in str(error.value)
-    assert "<spec>:" in str(error.value)
+    assert "<text>:" in str(error.value)
 
 
 def test_the_dataset_keeps_what_its_kind_promises(builtin_registry):

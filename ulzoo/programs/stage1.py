@@ -99,14 +99,15 @@ def stage1(
 
         clips, stills = examples
         mean = {name: value.mean() for name, value in measured(*clips).items()}
-        unit, metrics = scale, {}
+        unit = scale
+        extra: Metrics = {}
         if stills is not None:
             # Images beside a clip are part of its example: sums of nats, over the pixels of all of them.
             per_clip = stills[0].shape[1]
             found = measured(*jax.tree.map(flat, stills))
             mean = {name: value + per_clip * found[name].mean() for name, value in mean.items()}
             unit = scale * frames / (frames + per_clip)
-            metrics["still_bits_per_pixel"] = found["rate"].mean() * scale * frames
+            extra["still_bits_per_pixel"] = found["rate"].mean() * scale * frames
         rate_weight = jnp.minimum(1.0, (step + 1) / warmup) if warmup and not inference else jnp.ones(())
         total = rate_weight * (mean["rate"] + mean["penalty"]) + mean["distortion"]
         metrics = {
@@ -114,7 +115,7 @@ def stage1(
             "distortion": mean["distortion"] * unit,
             "squared_error": mean["squared_error"],
             "rate_weight": rate_weight,
-            **metrics,
+            **extra,
         }
         return total * unit, metrics
 
