@@ -154,3 +154,10 @@ def test_a_seam_is_a_jump_that_the_original_has_not():
     assert seam(made, original, [4]) == pytest.approx(3.0)
     assert seam(made, original, []) is None
     assert seam(original, original, [4]) is None
+
+
+def test_latents_that_are_causal_in_time_are_refused(latent):
+    model = local_model((1, 12, 12, 16))
+    decoder = MSEDecoder(model.decoder.network, model.decoder.weighting, GRID.data, causal=True)
+    with pytest.raises(RunError, match="causal in time are not taken in windows"):
+        decode_in_windows(decoder, latent, GRID, (1, 1, 1), None, key=jax.random.key(0))

@@ -20,7 +20,8 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from ulzoo.autoencoder import Autoencoder
-from ulzoo.interfaces import AbstractDecoder, AbstractSampler, Shape
+from ulzoo.errors import RunError
+from ulzoo.interfaces import AbstractDecoder, AbstractEncoder, AbstractSampler, Shape
 from ulzoo.programs.program import to_images, to_model
 from ulzoo.windows import Window, kept, places, windows
 
@@ -54,6 +55,13 @@ class Grid:
         return windows(extents, self.latent[1:], overlaps)
 
 
+def check_plain(module: AbstractEncoder | AbstractDecoder) -> None:
+    """Raises RunError for latents that are causal in time: their first frame stands for fewer frames than the
+    others, so that no window but the first is one that the model was built for."""
+    if getattr(module, "causal", False):
+        raise RunError("latents that are causal in time are not taken in windows, only whole")
+
+
 def encode_in_windows(
     autoencoder: Autoencoder, images: np.ndarray, grid: Grid, overlaps: Sequence[int]
 ) -> np.ndarray:
@@ -64,8 +72,9 @@ def encode_in_windows(
         overlaps: latent positions, by axis.
 
     Raises:
-        RunError: an axis is shorter than the model's.
+        RunError: an axis is shorter than the model's, or latents are causal in time.
     """
+    check_plain(autoencoder.encoder)
     factors = grid.factors
     small = tuple(size // by for size, by in zip(images.shape[:-1], factors, strict=True))
     whole = np.empty((grid.latent[0], *small), np.float32)
@@ -93,8 +102,9 @@ def decode_in_windows(
         key: of the noise of decoders that sample; each window has noise of its own.
 
     Raises:
-        RunError: an axis is shorter than the model's.
+        RunError: an axis is shorter than the model's, or latents are causal in time.
     """
+    check_plain(decoder)
     factors = grid.factors
     space = tuple(size * by for size, by in zip(z_0.shape[1:], factors, strict=True))
     whole = np.empty((*space, grid.data[0]), np.uint8)

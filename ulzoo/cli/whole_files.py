@@ -58,11 +58,12 @@ def reconstruct_whole(
     evaluation: Any, files: Sequence[Path], sampler: Any, folder: Path, arguments: Any
 ) -> None:
     """Writes each file beside what the model makes of it, and prints its PSNR and the seams in time."""
-    from ulzoo.beyond import Grid, reconstruct_in_windows
+    from ulzoo.beyond import Grid, check_plain, reconstruct_in_windows
     from ulzoo.metrics.psnr import mean_squared_errors, psnr
     from ulzoo.programs.measure import keys_for
     from ulzoo.windows import seam
 
+    check_plain(evaluation.autoencoder.encoder)
     grid = Grid(evaluation.assembly.data.shape, evaluation.latent_shape)
     if arguments.overlap >= 1:
         raise RunError(f"--overlap: must be below 1, got {arguments.overlap}")
