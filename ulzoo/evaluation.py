@@ -137,8 +137,7 @@ class TrainedEvaluation:
             built = config.build(SamplerIO(), key=None)
             originals, results = [], []
             for batch, mask in self._batches(split, limit, "reconstructions"):
-                keys = keys_for(seed, batch["index"])
-                raw = raw_conditions(batch)
+                keys, raw = keys_for(seed, batch["index"]), raw_conditions(batch)
                 results.append(fetch(reconstruct(self.autoencoder, batch["image"], keys, built, raw))[mask])
                 originals.append(fetch(batch["image"])[mask])
             protocol = {"decoder_sampler": config.model_dump(mode="json"), "seed": seed}
@@ -252,8 +251,7 @@ class TrainedEvaluation:
             return
         built, start = config.build(SamplerIO(), key=None), 0
         for batch, mask in self._batches(stream.split, stream.limit, "reconstructions"):
-            keys = keys_for(stream.seed, batch["index"])
-            raw = raw_conditions(batch)
+            keys, raw = keys_for(stream.seed, batch["index"]), raw_conditions(batch)
             images = fetch(reconstruct(self.autoencoder, batch["image"], keys, built, raw))[mask]
             rows = np.arange(start, start + len(mask))
             start += len(mask)
@@ -308,7 +306,7 @@ class TrainedEvaluation:
         chosen = in_turn(labels, len(images), count)
         index = self._indices[split, CANDIDATES][chosen]
         table, times, rate_seed = self._rates_at(split, index, images[chosen])
-        told = None if labels is None else labels[chosen]
+        told = {} if labels is None else {"label": labels[chosen]}
         results, how = self._reconstructions_at(split, index, images[chosen], told)
         return Examples(
             split=split,
@@ -331,22 +329,21 @@ class TrainedEvaluation:
         # As a metric's, if there is one, so that no other program is compiled.
         asked = [key[3:] for key in self._kept if key[:2] == ("rates", split)]
         times, seed = asked[0] if asked else (16, 0)
-        placed, keys = self._one_batch(index, images, seed)
-        fetched = fetch(rates(self.autoencoder, placed, keys, times))
+        placed, keys = self._one_batch(seed, image=images, index=index)
+        fetched = fetch(rates(self.autoencoder, placed["image"], keys, times))
         return RateTable(*(np.asarray(part)[: len(index)] for part in fetched)), times, seed
 
     def _reconstructions_at(
-        self, split: Split, index: np.ndarray, images: np.ndarray, labels: np.ndarray | None
+        self, split: Split, index: np.ndarray, images: np.ndarray, told: Mapping[str, np.ndarray]
     ) -> tuple[np.ndarray, Mapping[str, Any]]:
         """Reconstructions of some images by the spec's sampler, and their protocol."""
         config = self.sample.decoder_sampler
         for key, (_, results, how), rows in self._found("reconstructions", split, index):
             if key[4] == config.model_dump_json():
                 return results[rows], how
-        placed, keys = self._one_batch(index, images, 0)
-        rows = np.minimum(np.arange(len(placed)), len(index) - 1)
-        raw = {} if labels is None else put_whole({"label": labels[rows]}, self.mesh)
-        results = reconstruct(self.autoencoder, placed, keys, config.build(SamplerIO(), key=None), raw)
+        placed, keys = self._one_batch(0, image=images, index=index, **told)
+        sampler, raw = config.build(SamplerIO(), key=None), raw_conditions(placed)
+        results = reconstruct(self.autoencoder, placed["image"], keys, sampler, raw)
         how = {"decoder_sampler": config.model_dump(mode="json"), "seed": 0}
         return fetch(results)[: len(index)], how
 
@@ -359,12 +356,12 @@ class TrainedEvaluation:
                 if rows.max() < len(measured) and (measured[rows] == index).all():
                     yield key, value, rows
 
-    def _one_batch(self, index: np.ndarray, images: np.ndarray, seed: int) -> tuple[jax.Array, Any]:
-        """Images, padded to a size that is compiled already if there is one, and a key for each."""
-        size = max(self._size, self._rounded(len(index)))
-        rows = np.minimum(np.arange(size), len(index) - 1)
-        placed = put_whole({"image": images[rows], "index": index[rows]}, self.mesh)
-        return placed["image"], keys_for(seed, placed["index"])
+    def _one_batch(self, seed: int, **records: np.ndarray) -> tuple[dict[str, jax.Array], Any]:
+        """Records, padded to a size that is compiled already if there is one, and a key for each."""
+        size = max(self._size, self._rounded(len(records["index"])))
+        rows = np.minimum(np.arange(size), len(records["index"]) - 1)
+        placed = put_whole({name: values[rows] for name, values in records.items()}, self.mesh)
+        return placed, keys_for(seed, placed["index"])
 
     @property
     def _batch_size(self) -> int:

@@ -357,32 +357,11 @@ class AbstractDecoder(eqx.Module):
 
 
 class AbstractConditionedDecoder(AbstractDecoder):
-    """A decoder that is also told conditions of the example, as a base model is."""
+    """A decoder that is also told conditions of the example, as a base model is: `distortion` and `decode`
+    take one more argument by name, `raw: RawConditions | None = None`; None: nothing is known.
 
-    @abc.abstractmethod
-    def distortion(
-        self,
-        x: Float[Array, "c *space"],
-        z_0: Float[Array, "k *latent"],
-        t: Scalar,
-        *,
-        key: PRNGKeyArray,
-        inference: bool = False,
-        raw: RawConditions | None = None,
-    ) -> LossTerms:
-        """As `AbstractDecoder.distortion`; conditions are dropped at random unless `inference`. `raw` None:
-        nothing is known."""
-
-    @abc.abstractmethod
-    def decode(
-        self,
-        z_0: Float[Array, "k *latent"],
-        sampler: AbstractSampler,
-        *,
-        key: PRNGKeyArray,
-        raw: RawConditions | None = None,
-    ) -> Float[Array, "c *space"]:
-        """As `AbstractDecoder.decode`."""
+    Unless `inference`, `distortion` drops conditions at random.
+    """
 
 
 class AbstractBase(eqx.Module):

@@ -77,8 +77,9 @@ def stage1(
     warmup = settings.rate_warmup_steps
 
     def draw(batch: Batch, key: PRNGKeyArray) -> tuple[Any, ...]:
+        k_stills = jax.random.fold_in(key, 1)
         clips = _drawn(batch["image"], raw_conditions(batch), key)
-        return clips, per_example(batch, lambda *stills: _drawn(*stills, jax.random.fold_in(key, 1)))
+        return clips, per_example(batch, lambda images, raw: _drawn(images, raw, k_stills))
 
     def loss(
         model: Autoencoder, examples: tuple[Any, ...], step: Array, key: PRNGKeyArray, inference: bool

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 import equinox as eqx
 import jax
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ulzoo.components.layers.conditions import Conditioners, build_conditioners, cut, gathered, told
 from ulzoo.components.layers.denoise import denoise

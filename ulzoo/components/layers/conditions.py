@@ -57,9 +57,8 @@ def gathered(conditioners: Conditioners, raw: RawConditions | None, *, key: PRNG
 
 def beside(condition: Condition, z: Array) -> Condition:
     """The condition with `z` before its grids, which are cut where `z` is a shorter clip."""
-    if condition.spatial is None:
-        return Condition(condition.vector, z)
-    return Condition(condition.vector, jnp.concatenate([z, cut(condition, z).spatial]))
+    grids = cut(condition, z).spatial
+    return Condition(condition.vector, z if grids is None else jnp.concatenate([z, grids]))
 
 
 def cut(condition: Condition, z: Array) -> Condition:

@@ -159,9 +159,9 @@ class Windows:
             # Equal windows: in time, only the order within one matters.
             ids, times = ids[:1], times[:1]
         # Compared in the program: the mask itself would be a large constant of it.
-        ids, times = jnp.asarray(ids), jnp.asarray(times)
-        allowed = ids[:, :, None] == ids[:, None, :]
-        return allowed & (times[:, :, None] >= times[:, None, :]) if ordered else allowed
+        region, time = jnp.asarray(ids), jnp.asarray(times)
+        allowed = region[:, :, None] == region[:, None, :]
+        return allowed & (time[:, :, None] >= time[:, None, :]) if ordered else allowed
 
     def _regions(self) -> tuple[np.ndarray, np.ndarray]:
         """By window and position, int32: a number of the region that attends within itself, and the time.

@@ -81,7 +81,7 @@ class Stack(eqx.Module):
             block = eqx.combine(arrays, static)
             return (block(x, *args, block_key, turn) if self.turns > 1 else block(x, *args, block_key)), None
 
-        bodies = [functools.partial(body, turn=turn) for turn in range(self.turns)]
+        bodies: list[Callable[..., Any]] = [functools.partial(body, turn=turn) for turn in range(self.turns)]
         first = 0
         if self.depth > LONGEST_UNROLLED:
             x, first = self._scanned(bodies, x, layers), self.depth - self.depth % self.turns
