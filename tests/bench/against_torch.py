@@ -106,6 +106,7 @@ def measure(options):
             print(options.steps, file=processes[kind].stdin, flush=True)
             took, rate = json.loads(processes[kind].stdout.readline())
             times[kind].append(took)
+            print(f"round {i + 1}: {kind} {1e3 * took:.1f} ms a step", file=sys.stderr, flush=True)
             rates += [rate] if rate else []
     for process in processes.values():
         process.stdin.close()

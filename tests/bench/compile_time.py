@@ -57,6 +57,7 @@ def main():
         for depth, found in times.items():
             command = [sys.executable, __file__, "--child", str(depth)]
             found.append(json.loads(subprocess.run(command, stdout=-1, check=True, text=True).stdout))
+            print(f"{depth} blocks: {sum(found[-1]):.2f} s", file=sys.stderr, flush=True)
     told = {}
     for depth, found in times.items():
         lowering, compiling = (statistics.median(column) for column in zip(*found, strict=True))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 
 import equinox as eqx
@@ -83,6 +84,7 @@ def main():
             work()
             if turn:
                 times[name].append(time.perf_counter() - start)
+                print(f"round {turn}: {name} {times[name][-1]:.2f} s", file=sys.stderr, flush=True)
     ratios = [a / b for a, b in zip(*times.values(), strict=True)]
     told = {name: round(statistics.median(found), 3) for name, found in times.items()}
     print(

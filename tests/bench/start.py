@@ -45,6 +45,7 @@ def main():
             found = json.loads(out.read_text())
             if turn:
                 starts.append((found["first_step_seconds"], importing, found["data_seconds"]))
+                print(f"round {turn}: start, import, data: {starts[-1]} s", file=sys.stderr, flush=True)
     step = found["steps"]["step_seconds"]
     total, importing, data = (statistics.median(column) for column in zip(*starts, strict=True))
     ratios = [a / (b + c + step) for a, b, c in starts]
