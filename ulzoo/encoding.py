@@ -64,7 +64,32 @@ def latents_identity(spec: Spec, autoencoder: Autoencoder, source: Source, split
         "preprocessing": preprocessing(spec.data),
         "data": {"split": split, "records": len(source), "fingerprint": source.fingerprint()},
         "views": views_for(source),
+        **({"frames": list(frames)} if (frames := frames_given(spec)) else {}),
     }
+
+
+def frames_given(spec: Spec) -> tuple[int, ...]:
+    """Numbers of a clip's frames that stage 2 conditions on, whichever are given: they are kept beside
+    latents.
+
+    Raises:
+        DataError: a conditioner looks at examples and does not say at which frames.
+    """
+    found: set[int] = set()
+    for config in getattr(spec.base_model, "conditioners", ()):
+        if not getattr(config, "gives_frames", False):
+            continue
+        pairs = getattr(config, "given", None)
+        if pairs is None:
+            raise DataError(
+                f"stage2.latents: {config.type} conditions on the examples themselves, which latents on disk"
+                " do not hold; leave stage2.latents out"
+            )
+        data: Any = spec.data
+        length = data.io().shape[1]
+        for first, last in pairs:
+            found |= {*range(first), *range(length - last, length)}
+    return tuple(sorted(found))
 
 
 def encode(
@@ -105,6 +130,7 @@ def encode(
     identity |= {"dtype": dtype, "draws": draws}
     frozen = cast(autoencoder, jnp.dtype(spec.formats.compute))
     copies = draws or (2 if flip else 1)
+    frames = identity.get("frames", [])
 
     def read(index: int) -> tuple[int, list[np.ndarray], int | None, str | None]:
         if draws:
@@ -120,13 +146,13 @@ def encode(
 
     def some(indices: range) -> Iterator[Written | Skipped]:
         for chunk in _chunks(in_order(read, indices, threads), max(1, batch_size // copies)):
-            images = np.stack([image for _, several, _, _ in chunk for image in several])
-            latents = _encoded(frozen, images, batch_size, mesh)
+            shown = np.stack([image for _, several, _, _ in chunk for image in several])
+            latents = _encoded(frozen, shown, batch_size, mesh)
             latents = latents.reshape(len(chunk), copies, *latents.shape[1:])
-            for (index, _, label, caption), several in zip(chunk, latents, strict=True):
+            for (index, images, label, caption), several in zip(chunk, latents, strict=True):
                 yield Written(
                     source.record_name(index),
-                    to_bytes(_stored(several, dtype)),
+                    to_bytes(_stored(several, dtype)) + _frames(images, frames),
                     label,
                     caption,
                     _numbers(several, identity["noise"], caption),
@@ -147,6 +173,7 @@ def encode(
         "mean": mean.tolist(),
         "std": np.sqrt(np.maximum(variance, 0)).tolist(),
         "captions": numbers["captions"],
+        **({"clip": list(_clip_shape(source))} if frames else {}),
         "replaced": source.faults(),
         "shards": [
             {name: facts[name] for name in ("file", "records", "bytes", "sha256")} for facts in written
@@ -170,12 +197,7 @@ def stage2_data(spec: Spec, latents: str | None, autoencoder: Any) -> Any:
     data: Any = spec.data
     if latents is None:
         return data
-    for config in getattr(spec.base_model, "conditioners", ()):
-        if getattr(config, "gives_frames", False):
-            raise DataError(
-                f"stage2.latents: {config.type} conditions on the examples themselves, which latents on disk"
-                " do not hold; leave stage2.latents out"
-            )
+    frames_given(spec)
     cache = LatentCache(latents)
     check_latents(cache, spec, autoencoder, data.open("train"))
     return cache
@@ -228,6 +250,15 @@ def _encoded(autoencoder: Autoencoder, images: np.ndarray, size: int, mesh: Mesh
     return np.concatenate(found)[: len(images)]
 
 
+def _frames(clips: list[np.ndarray], frames: list[int]) -> bytes:
+    """The frames of clips, uint8 (t, h, w, c), that are kept beside their latents."""
+    return np.stack(clips)[:, frames].tobytes() if frames else b""
+
+
+def _clip_shape(source: Source) -> tuple[int, ...]:
+    return tuple(source[0]["image"].shape)
+
+
 def _stored(views: np.ndarray, dtype: Dtype) -> np.ndarray:
     if dtype == "float32":
         return views
@@ -275,6 +306,9 @@ def records_at(place: str, data: Component) -> Source:
     from ulzoo.data.opening import open_collection
     from ulzoo.data.picture_source import PictureSource
     from ulzoo.data.pictures import PictureDataset
+    from ulzoo.data.videos import VideoDataset
+    from ulzoo.data.videos.files import Videos
+    from ulzoo.data.videos.source import VideoSource
 
     if not isinstance(data, PictureDataset):
         raise DataError(
@@ -283,4 +317,7 @@ def records_at(place: str, data: Component) -> Source:
         )
     collection = open_collection(place, labels=data.labelled)
     classes = data.classes if data.classes is not None else collection.num_classes
-    return PictureSource(collection, np.arange(len(collection)), data, classes=classes)
+    if isinstance(data, VideoDataset) != isinstance(collection, Videos):
+        raise DataError(f"{place!r} holds {collection.what}, other records than the run's data, {data.type}")
+    reads: Any = VideoSource if isinstance(collection, Videos) else PictureSource
+    return reads(collection, np.arange(len(collection)), data, classes=classes)

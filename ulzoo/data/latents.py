@@ -108,7 +108,8 @@ class LatentCache:
 
 
 class LatentSource(Source):
-    """Records with `latent`, float32 (m, *latent), in place of `image`."""
+    """Records with `latent`, float32 (m, *latent), in place of `image`; where a base model is given frames
+    also `frames`, uint8 (t, h, w, c), black where none is ever given."""
 
     def __init__(self, cache: LatentCache) -> None:
         self._folder, self._views, manifest = str(cache.folder), cache.identity["views"], cache.manifest
@@ -116,6 +117,10 @@ class LatentSource(Source):
         self._records = Shards([shards(name, (SUFFIX,), "shard")[0] for name in names])
         self._shape = tuple(manifest["shape"])
         self._dtype = cache.identity["dtype"]
+        self._frames: list[int] = cache.identity.get("frames", [])
+        self._clip = tuple(manifest.get("clip", ()))
+        if self._frames and (len(self._clip) != 4 or max(self._frames) >= self._clip[0]):
+            raise DataError(f"{self._folder!r} does not say of what shape its frames are")
         if len(self._records) != manifest["records"]:
             raise DataError(
                 f"{self._folder!r} holds {len(self._records)} records, {manifest['records']} were written"
@@ -143,7 +148,7 @@ class LatentSource(Source):
         """All views of a record, float32 (views, m, *latent). Raises DataError."""
         facts, payload = self._facts(index)
         try:
-            return from_bytes(payload, self._shape, self._dtype)
+            return self._divided(payload)[0]
         except CorruptImage as error:
             raise DataError(
                 f"{self._folder!r}: latent of {facts.get('name')!r} is damaged: {error}"
@@ -152,15 +157,29 @@ class LatentSource(Source):
     def _record(self, index: int, view: int) -> Record:
         facts, payload = self._facts(index)
         try:
-            latent = from_bytes(payload, self._shape, self._dtype)[view]
+            latents, clips = self._divided(payload)
         except CorruptImage as error:
             raise DataError(
                 f"{self._folder!r}: latent of {facts.get('name')!r} is damaged: {error}"
             ) from error
-        record: Record = {"latent": latent, "index": np.int32(index)}
+        record: Record = {"latent": latents[view], "index": np.int32(index)}
+        if self._frames:
+            record["frames"] = np.zeros(self._clip, np.uint8)
+            record["frames"][self._frames] = clips[view]
         if "label" in facts:
             record["label"] = np.int32(facts["label"])
         return record
+
+    def _divided(self, payload: bytes) -> tuple[np.ndarray, np.ndarray]:
+        """Latents of all views, and the frames beside them, uint8 (views, frames, h, w, c). Raises
+        CorruptImage."""
+        shape = (self._shape[0], len(self._frames), *self._clip[1:])
+        size = math.prod(shape) if self._frames else 0
+        if len(payload) < size:
+            raise CorruptImage(f"{len(payload)} bytes are less than the frames of {shape}")
+        end = len(payload) - size
+        latents = from_bytes(payload[:end], self._shape, self._dtype)
+        return latents, np.frombuffer(payload, np.uint8, size, end).reshape(shape if size else (0,))
 
     def _facts(self, index: int) -> tuple[dict[str, Any], bytes]:
         try:

@@ -86,6 +86,7 @@ def make_program(
     prefix: str = "",
     steer: Steer | None = None,
     latent: Shape | None = None,
+    frames: bool = False,
 ) -> Program:
     """The machinery that both stages share.
 
@@ -105,6 +106,7 @@ def make_program(
         prefix: role of the modules, if they are one; else their fields are roles.
         steer: moves the knobs after each step, by what was measured in it; without it they stay.
         latent: shape of the `latent` that batches hold in place of an image.
+        frames: whether `frames`, clips of which some frames are there, come beside latents.
 
     Raises:
         InterfaceError: the layout does not fit the parameters, or the mesh and `accumulate` the batch.
@@ -199,7 +201,7 @@ def make_program(
     abstract_state = jax.tree.map(_with_sharding, shapes, state_homes)
     abstract_batch = {
         entry: _with_sharding(leaf, over_batch(mesh))
-        for entry, leaf in _batch_shapes(data, batch_size, latent).items()
+        for entry, leaf in _batch_shapes(data, batch_size, latent, frames).items()
     }
 
     def modules(state: TrainState, *, ema: bool = True) -> Any:
@@ -267,11 +269,21 @@ def per_example(batch: Batch, draw: Callable[[Array, dict[str, Array]], Any]) ->
     return jax.tree.map(lambda leaf: leaf.reshape(*stills.shape[:2], *leaf.shape[1:]), drawn)
 
 
-def _batch_shapes(data: DataIO, batch_size: int, latent: Shape | None) -> dict[str, jax.ShapeDtypeStruct]:
+def with_frames(raw: Mapping[str, Array]) -> dict[str, Array]:
+    """Conditions, in which `frames` that came beside latents stand for the examples, `x` (b, c, t, h, w)."""
+    others = {name: value for name, value in raw.items() if name != "frames"}
+    return {**others, "x": to_model(raw["frames"])} if "frames" in raw else others
+
+
+def _batch_shapes(
+    data: DataIO, batch_size: int, latent: Shape | None, frames: bool
+) -> dict[str, jax.ShapeDtypeStruct]:
+    images = jax.ShapeDtypeStruct((batch_size, *data.shape[1:], data.shape[0]), jnp.uint8)
     if latent is None:
-        batch = {"image": jax.ShapeDtypeStruct((batch_size, *data.shape[1:], data.shape[0]), jnp.uint8)}
+        batch = {"image": images}
     else:
         batch = {"latent": jax.ShapeDtypeStruct((batch_size, *latent), jnp.float32)}
+        batch |= {"frames": images} if frames else {}
     if data.num_classes is not None:
         batch["label"] = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
     if data.stills and latent is None:

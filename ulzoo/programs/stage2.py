@@ -14,7 +14,7 @@ from ulzoo.assemble import Assembly
 from ulzoo.autoencoder import Autoencoder
 from ulzoo.diffusion.times import stratified_times
 from ulzoo.errors import InterfaceError
-from ulzoo.interfaces import AbstractBase, LossTerms, OptimizerIO
+from ulzoo.interfaces import AbstractBase, AbstractGridConditioner, LossTerms, OptimizerIO
 from ulzoo.parallel.layout import Layout
 from ulzoo.parallel.mesh import make_mesh
 from ulzoo.programs.program import (
@@ -27,6 +27,7 @@ from ulzoo.programs.program import (
     raw_conditions,
     to_model,
     with_example,
+    with_frames,
 )
 from ulzoo.spec import Parallel, Precision, Stage2
 
@@ -97,6 +98,7 @@ def stage2(
         def terms(given: Any, raw: Any, t: Array, latent_keys: Array, keys: Array) -> LossTerms:
             if "latent" in given:
                 z_clean = jax.vmap(frozen.sample_stored)(given["latent"], latent_keys)
+                raw = with_frames(raw)
             else:
                 x = to_model(given["image"])
                 z_clean = jax.vmap(lambda x, k: frozen.sample_clean(x, k, k, inference=True)[0])(
@@ -136,7 +138,13 @@ def stage2(
         layout=Layout(mesh, parallel or Parallel()),
         prefix="base_model",
         latent=None if settings.latents is None else (moments * channels, *space),
+        frames=_takes_frames(assembly),
     )
+
+
+def _takes_frames(assembly: Assembly) -> bool:
+    conditioners = getattr(assembly.abstract("base_model"), "conditioners", ())
+    return any(isinstance(each, AbstractGridConditioner) for each in conditioners)
 
 
 def autoencoder_encoder(autoencoder: Autoencoder) -> Autoencoder:
