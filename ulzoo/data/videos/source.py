@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
-from ulzoo.clips import Encoded, Shown, at_rate, length, read_frames
+from ulzoo.clips import Encoded, Length, Shown, at_rate, length, read_frames
 from ulzoo.data.collection import Picture
 from ulzoo.data.decode import CorruptImage, Offset, decode
 from ulzoo.data.picture_source import PictureSource, check_classes, open_pictures, split_places
@@ -51,6 +52,11 @@ class VideoSource(PictureSource):
     _config: VideoDataset
     collection: Videos
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # A file is opened once to be asked, and a still format decoded; a second clip of it need not.
+        self._lengths: dict[int, Length] = {}
+
     def __getitem__(self, index: int) -> Record:
         return self._record(index, At(0.5, (0.5, 0.5)))
 
@@ -79,7 +85,10 @@ class VideoSource(PictureSource):
         clip = self.collection.encoded(picture)
         time = offset.time if isinstance(offset, At) else 0.5
         try:
-            frames = clip_frames(clip, config.frames, config.fps, config.stride, time, config.short == "hold")
+            known = self._lengths.get(place)
+            known = self._lengths[place] = length(clip) if known is None else known
+            hold = config.short == "hold"
+            frames = clip_frames(clip, config.frames, config.fps, config.stride, time, hold, known)
             shown = [
                 decode(
                     np.asarray(one.picture),
@@ -98,18 +107,25 @@ class VideoSource(PictureSource):
 
 
 def clip_frames(
-    clip: Encoded, frames: int, fps: float | None, stride: int, time: float, hold: bool
+    clip: Encoded,
+    frames: int,
+    fps: float | None,
+    stride: int,
+    time: float,
+    hold: bool,
+    known: Length | None = None,
 ) -> list[Shown]:
     """`frames` frames of a video.
 
     Args:
         time: where the clip begins, from 0 (as early as can be) to 1 (as late as can be).
         hold: whether a video that is too short is continued by its last frame.
+        known: how long the video is, if that is known.
 
     Raises:
         DataError: the video is too short, or cannot be read up to the end of the clip.
     """
-    seconds, rate = length(clip)
+    seconds, rate = length(clip) if known is None else known
     step = stride / rate if fps is None else 1 / fps
     # The last frame of the clip must still be seen when its time comes.
     slack = max(0.0, seconds - (frames - 1) * step - 1 / rate)
