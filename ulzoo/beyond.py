@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from ulzoo.autoencoder import Autoencoder
+from ulzoo.diffusion.process import add_noise
 from ulzoo.errors import RunError
 from ulzoo.interfaces import AbstractDecoder, AbstractEncoder, AbstractSampler, Shape
 from ulzoo.programs.program import to_images, to_model
@@ -127,8 +128,15 @@ def reconstruct_in_windows(
     """One example of any size through the latent, uint8 (*space, c); arguments and errors as above."""
     k_noise, k_decode = jax.random.split(key)
     z_clean = encode_in_windows(autoencoder, images, grid, overlaps)
-    z_0 = np.asarray(autoencoder.add_noise(jnp.asarray(z_clean), key=k_noise))
-    return decode_in_windows(autoencoder.decoder, z_0, grid, overlaps, sampler, key=k_decode)
+    # A slice along the first axis at a time: the device is not to hold the whole latent either.
+    for place in range(z_clean.shape[1]):
+        z_clean[:, place] = _noisy(autoencoder.log_snr, z_clean[:, place], jax.random.fold_in(k_noise, place))
+    return decode_in_windows(autoencoder.decoder, z_clean, grid, overlaps, sampler, key=k_decode)
+
+
+@eqx.filter_jit
+def _noisy(log_snr: float, z_clean: Array | np.ndarray, key: PRNGKeyArray) -> Array:
+    return add_noise(jnp.asarray(z_clean), jax.random.normal(key, z_clean.shape), jnp.asarray(log_snr))
 
 
 @eqx.filter_jit
