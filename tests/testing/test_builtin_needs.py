@@ -49,11 +49,16 @@ def test_videos(format, tmp_path, builtin_registry):
     check_component(f"ulzoo.{format}.v1", example, registry=builtin_registry)
 
 
+def test_photographs(builtin_registry):
+    pytest.importorskip("skimage")
+    check_component("ulzoo.photographs.v1", registry=builtin_registry)
+
+
 def test_every_dataset_has_a_test_here(builtin_registry):
     built_in = {"ulzoo.digits.v1", "ulzoo.moving_digits.v1", "ulzoo.with_images.v1"}
     names = {entry.name for entry in builtin_registry.entries("dataset")} - built_in
     formats = ("image_folder", "zip", "webdataset", "array_record", "parquet", "video_folder", "video_record")
-    assert names == {f"ulzoo.{format}.v1" for format in formats}
+    assert names == {f"ulzoo.{format}.v1" for format in (*formats, "photographs")}
 
 
 def test_tensorboard(builtin_registry):
