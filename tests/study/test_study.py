@@ -1,5 +1,6 @@
 """Studies: their files, the verdicts on their claims, and their pages."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -95,6 +96,9 @@ def test_the_page_has_numbers_verdicts_and_figures(study, tmp_path):
     assert "| It rises. | nobody | `stage1/heldout/psnr` | **agrees** | low → high: 1.033 (" in text
     assert "| low | 3 | 25 (" in text
     assert "![" in text
+    runs = [json.loads(line) for line in (tmp_path / "pages" / "made.jsonl").read_text().splitlines()]
+    assert [run["measured"][NUMBER]["value"] for run in runs] == [20.0, 25.0, 30.0, 21.0, 26.1, 31.0]
+    assert "[`made.jsonl`](made.jsonl)" in text
     assert (tmp_path / "pages" / "made-1.svg").read_text().startswith("<svg xmlns=")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +13,19 @@ from ulzoo.report.numbers import interval_words, short
 from ulzoo.study.claims import Answer, answer
 from ulzoo.study.model import Study
 from ulzoo.sweep.figures import against_bits, standalone
-from ulzoo.sweep.results import Row, groups, mean_of, names_of
+from ulzoo.sweep.results import Row, groups, mean_of, names_of, results_data
 
 _LEFT_OUT = ("nats", "bytes_per_image")
 """Numbers that say the rate once more in another unit."""
 
 
 def write_study(folder: str | Path, name: str, command: str, study: Study, rows: Sequence[Row]) -> Path:
-    """`<name>.md` and its figures `<name>-<number>.svg`. Raises RunError if they cannot be written."""
+    """`<name>.md`, its figures `<name>-<number>.svg`, and `<name>.jsonl`: one line a run, with every number
+    and its protocol.
+
+    Raises:
+        RunError: they cannot be written.
+    """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -27,16 +33,23 @@ def write_study(folder: str | Path, name: str, command: str, study: Study, rows:
         for k, figure in enumerate(against_bits(rows), start=1):
             write_atomic(folder / f"{name}-{k}.svg", standalone(figure.svg))
             pictures.append((f"{name}-{k}.svg", figure.caption))
-        write_atomic(folder / f"{name}.md", study_text(command, study, rows, pictures))
+        runs = results_data(rows)["runs"]
+        lines = (json.dumps(run, ensure_ascii=False, allow_nan=False) + "\n" for run in runs)
+        write_atomic(folder / f"{name}.jsonl", "".join(lines))
+        write_atomic(folder / f"{name}.md", study_text(command, study, rows, pictures, f"{name}.jsonl"))
     except OSError as error:
         raise RunError(f"{folder}: cannot be written: {error.strerror or error}") from error
     return folder / f"{name}.md"
 
 
 def study_text(
-    command: str, study: Study, rows: Sequence[Row], pictures: Sequence[tuple[str, str]] = ()
+    command: str,
+    study: Study,
+    rows: Sequence[Row],
+    pictures: Sequence[tuple[str, str]] = (),
+    records: str | None = None,
 ) -> str:
-    """The page as Markdown."""
+    """The page as Markdown; `records`: the file of all records, if there is one."""
     lines = [f"# {study.title}", ""]
     if study.about:
         lines += [study.about, ""]
@@ -60,8 +73,10 @@ def study_text(
     for name, changes in study.variants.items():
         told = ", ".join(f"`{path}: {value}`" for path, value in changes.items())
         lines.append(f"| {_cell(name)} | {_cell(told or 'none')} |")
-    hashes = ", ".join(sorted({row.spec_hash[:12] for row in rows}))
-    lines += ["", f"Specs {hashes or 'none'}; {platform.machine()}, Python {platform.python_version()}.", ""]
+    lines += ["", f"{platform.machine()}, Python {platform.python_version()}."]
+    if records is not None:
+        lines[-1] += f" Every number with its protocol and the hash of its spec: [`{records}`]({records})."
+    lines.append("")
     return "\n".join(lines)
 
 
