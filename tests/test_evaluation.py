@@ -1,16 +1,18 @@
 """Trained modules as metrics see them; the modules here are random ones."""
 
 from dataclasses import replace
+from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from small_run import SPEC
 
-from ulzoo.errors import RunError
+from ulzoo.errors import InterfaceError, RunError, SpecError
 from ulzoo.evaluation import TrainedEvaluation
-from ulzoo.experiment import Experiment
+from ulzoo.experiment import Experiment, check_fit
 from ulzoo.spec import parse_spec
 
 
@@ -144,3 +146,34 @@ def test_examples_are_the_splits_own_whatever_was_measured_before(evaluation, mo
     np.testing.assert_array_equal(later.reconstructions, results[later.index])
     # One unit of uint8 is rounding between float32 sums over batches of 4 and 5.
     assert np.abs(later.reconstructions.astype(int) - alone.reconstructions).max() <= 1
+
+
+class Denoising(eqx.Module):
+    """A prior whose denoiser is a base model's."""
+
+    base: Any
+    schedule: Any
+
+    def denoise(self, z_t, log_snr):
+        return self.base.denoise(z_t, log_snr, None)
+
+
+def test_in_stage_1_the_prior_makes_the_samples(evaluation):
+    base = evaluation.base
+    prior = Denoising(base, base.schedule)
+    autoencoder = eqx.tree_at(lambda whole: whole.prior, evaluation.autoencoder, prior)
+    alone = replace(evaluation, stage=1, base=None, autoencoder=autoencoder, _drawn={})
+    found, _, how = alone.samples(6, seed=0)
+    expected, _, _ = evaluation.samples(6, seed=0)
+    np.testing.assert_array_equal(found, expected)
+    assert how["model"] == "the prior of stage 1"
+    assert how["guidance"] is None
+    # The normal prior of this spec says what a latent costs, and no more.
+    with pytest.raises(InterfaceError, match="NormalPrior has no denoiser"):
+        replace(evaluation, stage=1, base=None, _drawn={}).samples(6, seed=0)
+
+
+def test_a_prior_that_cannot_be_sampled_from_is_found_before_training():
+    spec = parse_spec(SPEC, overrides={"evaluate": [{"type": "ulzoo.prior_pca_frechet.v1", "components": 4}]})
+    with pytest.raises(SpecError, match=r"evaluate\.0: prior: NormalPrior has no denoiser"):
+        check_fit(spec)

@@ -223,6 +223,7 @@ def test_captions_and_pictures_from_elsewhere(tmp_path):
     assert {(found.record_name(i), found.caption(i)) for i in range(12)} == {
         (source.record_name(i), source.caption(i)) for i in range(12)
     }
+    assert [str(found[i]["caption"]) for i in range(12)] == [found.caption(i) for i in range(12)]
     assert cache.manifest["captions"] == 12
     with pytest.raises(DataError, match=r"ulzoo\.digits\.v1, is no dataset of stored pictures"):
         records_at(str(tmp_path), spec_on().data)

@@ -10,13 +10,16 @@ import pytest
 from small_run import SPEC, finished_run, start, without, write_spec
 
 from ulzoo.cli import main
-from ulzoo.experiment import Experiment
+from ulzoo.data.pipeline import batches
+from ulzoo.errors import SpecError
+from ulzoo.experiment import Experiment, check_fit
 from ulzoo.images import write_png
 from ulzoo.metrics.base import Record
 from ulzoo.records import Record as Line
 from ulzoo.run import Run
-from ulzoo.spec import parse_spec
-from ulzoo.stages import collapse, describe, parts_of
+from ulzoo.spec import parse_spec, spec_hash
+from ulzoo.stages import collapse, create_run, describe, parts_of
+from ulzoo.training import train_stage
 
 
 def test_a_run_compiles_each_program_once():
@@ -48,6 +51,28 @@ def test_parts_follow_the_stages():
     assert parts_of(both) == ["stage1", "evaluate1", "stage2", "evaluate2", "samples"]
     assert parts_of(both, (1,)) == parts_of(first) == ["stage1", "evaluate1"]
     assert parts_of(both, (2,)) == ["stage2", "evaluate2", "samples"]
+
+
+def test_stage_1_may_train_on_other_data(tmp_path):
+    other = {"stage1.data": {"type": "ulzoo.moving_digits.v1", "size": 8, "digit_size": 8, "frames": 1}}
+    with pytest.raises(SpecError, match=r"stage1\.data: examples are \(1, 1, 8, 8\), but those of data are"):
+        check_fit(parse_spec(SPEC, overrides=other))
+    plain = parse_spec(SPEC)
+    pytest.importorskip("skimage")
+    spec = parse_spec(
+        SPEC, overrides={"stage1.data": {"type": "ulzoo.photographs.v1", "size": 8, "channels": 1}}
+    )
+    assert spec_hash(spec) != spec_hash(plain) == spec_hash(parse_spec(SPEC, overrides={"stage1.data": None}))
+    experiment = Experiment.of(spec)
+    assert experiment.training_data(2) is experiment.data is spec.data
+    seen = []
+    with create_run(spec, tmp_path / "run") as run:
+        train_stage(
+            run, experiment, 1, lambda line: None, until=1, watch=lambda step, batch: seen.append(batch)
+        )
+    with batches(spec.stage1.data, batch_size=8, seed=0, threads=0) as stream:
+        expected = next(stream)["image"]
+    np.testing.assert_array_equal(seen[0]["image"], expected)
 
 
 def test_programs_are_made_once_and_a_second_stage_without_modules_has_shapes():

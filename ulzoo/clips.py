@@ -103,6 +103,10 @@ class Encoded(NamedTuple):
         """Bytes."""
         return Path(self.name).stat().st_size if self.data is None else len(self.data)
 
+    def file(self) -> Any:
+        """The whole of it as a binary file; close it."""
+        return open(self.name, "rb") if self.data is None else io.BytesIO(self.data)
+
     def opened(self) -> Any:
         """What PyAV and Pillow open."""
         return self.name if self.data is None else io.BytesIO(self.data)

@@ -30,7 +30,7 @@ def damage_hook(
             known |= (record.extra or {}).get("names", {})
 
     def hook(step: int, *ignored: object) -> None:
-        known.update(stream.source.faults())
+        known.update(stream.faults())
         if known:
             named = dict(sorted(known.items())[:_NAMED])
             extra = {"names": named}

@@ -22,6 +22,7 @@ from ulzoo.examples import CANDIDATES, COUNT, Examples, in_turn
 from ulzoo.interfaces import AbstractBase, SamplerIO
 from ulzoo.metrics.base import RateTable
 from ulzoo.metrics.collecting import Collection, Request, collect
+from ulzoo.metrics.reference_cache import identity, keep, keys_of, recalled
 from ulzoo.metrics.streams import (
     ImageBatch,
     Opened,
@@ -34,9 +35,11 @@ from ulzoo.metrics.streams import (
 )
 from ulzoo.parallel.mesh import batch_ways, fetch, put_whole
 from ulzoo.parallel.precision import cast
+from ulzoo.parallel.processes import several
 from ulzoo.programs.generate import generate
 from ulzoo.programs.measure import keys_for, rates, reconstruct
 from ulzoo.programs.program import raw_conditions
+from ulzoo.programs.single_stage import sampled_prior
 from ulzoo.programs.starts import SobolStarts
 from ulzoo.progress import Progress
 from ulzoo.spec import Component, Sample
@@ -157,15 +160,21 @@ class TrainedEvaluation:
     def sampling_protocol(self) -> dict[str, Any]:
         """Samplers, steps and guidance."""
         names = {"sampler", "decoder_sampler", "guidance", "starts"}
-        return self.sample.model_dump(mode="json", include=names)
+        found = self.sample.model_dump(mode="json", include=names)
+        if self.stage == 1:
+            # It has no conditions that it could be guided by.
+            found["guidance"], found["model"] = None, "the prior of stage 1"
+        return found
 
     def draw(self, count: int, labels: np.ndarray | None, seed: int) -> np.ndarray:
-        """`count` samples, uint8 (count, *space, c); the i-th depends on seed, i and its label alone.
+        """`count` samples, uint8 (count, *space, c); the i-th depends on seed, i and its label alone. In
+        stage 1 the prior makes them, whatever the label.
 
         With Sobol starts it depends on how many samples of its label came before, too.
 
         Raises:
             RunError: there is no base model.
+            InterfaceError: the prior is none that can be sampled from.
         """
         return np.concatenate([images for _, images in self._drawing(count, labels, seed)])
 
@@ -173,8 +182,11 @@ class TrainedEvaluation:
         self, count: int, labels: np.ndarray | None, seed: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Samples batch by batch: their numbers and images."""
-        if self.base is None:
-            raise RunError("there is no base model to sample from: train stage 2 first")
+        base: Any = self.base
+        if base is None:
+            if self.stage != 1:
+                raise RunError("there is no base model to sample from: train stage 2 first")
+            base = sampled_prior(self.autoencoder.prior)
         sampler = self.sample.sampler.build(SamplerIO(), key=None)
         decoder_sampler = self.sample.decoder_sampler.build(SamplerIO(), key=None)
         starts = SobolStarts(self.latent_shape, seed) if self.sample.starts == "sobol" else None
@@ -192,7 +204,7 @@ class TrainedEvaluation:
                 start_noise = placed.pop("start", None)
                 images = generate(
                     self.autoencoder,
-                    self.base,
+                    base,
                     placed,
                     self.latent_shape,
                     sampler,
@@ -208,7 +220,17 @@ class TrainedEvaluation:
 
     def collect(self, requests: Sequence[Request]) -> Collection:
         """What is kept of streams of images; what was asked for before is not measured again."""
-        return collect(requests, self._open, self._collected)
+        keys = keys_of([r for r in requests if r not in self._collected.values], self._identity)
+        kept = recalled(keys)
+        self._collected.values |= kept
+        collected = collect(requests, self._open, self._collected)
+        if not self.skipped:
+            keep(collected.values, {request: key for request, key in keys.items() if request not in kept})
+        return collected
+
+    def _identity(self, stream: Real) -> dict[str, Any] | None:
+        # Processes look into folders of their own, and must all pass over the images or none.
+        return None if several() else identity(self.data, self.source(stream.split), stream)
 
     def _open(self, stream: Stream) -> Opened:
         """A stream, to be passed over a batch at a time."""
@@ -382,6 +404,7 @@ class TrainedEvaluation:
             for batch in eval_batches(source, size, limit):
                 mask = batch.pop("mask")
                 indices.append(batch["index"][mask])
+                batch.pop("caption", None)  # of the host alone
                 yield put_whole(batch, self.mesh), mask
                 progress.advance()
             self._indices[split, limit] = np.concatenate(indices)

@@ -20,6 +20,7 @@ from ulzoo.inspection import RoleReport, inspect
 from ulzoo.layout_check import check_layout, spec_mesh
 from ulzoo.parallel.mesh import check_batch, make_mesh
 from ulzoo.programs.program import Program
+from ulzoo.programs.single_stage import check_sampled
 from ulzoo.programs.stage1 import UNITS as STAGE1_UNITS
 from ulzoo.programs.stage1 import stage1
 from ulzoo.programs.stage2 import UNITS as STAGE2_UNITS
@@ -63,6 +64,11 @@ class Experiment:
     def data(self) -> Dataset:
         """The spec's dataset, as what it offers beside its fields."""
         return cast(Dataset, self.spec.data)
+
+    def training_data(self, stage: int) -> Dataset:
+        """What a stage trains on."""
+        other = self.spec.stage1.data if stage == 1 else None
+        return self.data if other is None else cast(Dataset, other)
 
     def program(self, stage: int, autoencoder: Autoencoder | None = None) -> Program:
         """The program of a stage.
@@ -121,6 +127,7 @@ def check_fit(spec: Spec) -> tuple[Assembly, list[RoleReport]]:
         spec,
         (
             lambda: reports.extend(inspect(assembly, spec)),
+            lambda: check_training_data(spec, assembly),
             lambda: check_metrics(spec, assembly),
             lambda: check_guidance(spec),
             lambda: check_starts(spec, assembly),
@@ -148,12 +155,27 @@ def check_metrics(spec: Spec, assembly: Assembly) -> None:
             problems.append(
                 problem_at(spec, path, f"{config.type} measures samples, but the spec has no stage 2")
             )
+        if getattr(config, "samples_prior", False):
+            try:
+                check_sampled(assembly.abstract("prior"))
+            except InterfaceError as error:
+                problems.append(problem_at(spec, path, f"prior: {error.text}"))
         if getattr(config, "predicts", False) and not conditioned_on_frames(spec):
             text = f"{config.type} predicts frames, but no conditioner of the base model is given any"
             fix = ["add {type: ulzoo.given_frames.v1} to base_model.conditioners"]
             problems.append(problem_at(spec, path, text, fix))
     if problems:
         raise SpecError(problems)
+
+
+def check_training_data(spec: Spec, assembly: Assembly) -> None:
+    """Raises SpecError for other data of stage 1 whose examples have another shape than the spec's."""
+    if spec.stage1.data is None:
+        return
+    shape = cast(Dataset, spec.stage1.data).io().shape
+    if shape != assembly.data.shape:
+        text = f"examples are {shape}, but those of data are {assembly.data.shape}"
+        raise SpecError([problem_at(spec, "stage1.data", text)])
 
 
 def conditioned_on_frames(spec: Spec) -> bool:

@@ -62,7 +62,7 @@ def train_stage(
     failure: NonFiniteError | None = None
     units = (stage1_program if stage == 1 else stage2_program).UNITS
     manifest = checkpoint_manifest(spec, stage)
-    dataset: Any = experiment.data
+    dataset: Any = experiment.training_data(stage)
     if stage == 2:
         dataset = stage2_data(spec, settings.latents, autoencoder)
         if settings.latents is not None:
@@ -94,6 +94,7 @@ def train_stage(
                 seed=spec.seed,
                 start_step=done,
                 threads=settings.readers,
+                workers=settings.workers,
                 process_index=share.index,
                 process_count=share.count,
             ) as stream,

@@ -85,10 +85,10 @@ class Measure:
             print(line, flush=True)
 
 
-def ours(config, threads):
+def ours(config, threads=0, workers=0):
     from ulzoo.data.pipeline import batches
 
-    with batches(config, batch_size=BATCH, seed=0, threads=threads) as stream:
+    with batches(config, batch_size=BATCH, seed=0, threads=threads, workers=workers) as stream:
         for batch in stream:
             yield len(batch["image"])
 
@@ -133,8 +133,12 @@ def loader(root, workers, resize):
 
 
 def rates(options):
+    from ulzoo.data import jpeg
     from ulzoo.data.image_folder import ImageFolderConfig
 
+    if options.pillow:
+        jpeg._decode = None
+    print(f"ulzoo decodes JPEG by {'Pillow' if jpeg._decode is None else 'simplejpeg'}")
     with tempfile.TemporaryDirectory() as place:
         root = folder_of(Path(place), 64, SIDE)
         files = [path.read_bytes() for path in sorted(root.rglob("*.jpg"))]
@@ -151,8 +155,10 @@ def rates(options):
             ways = {
                 "bare decoder": bare(files),
                 "DataLoader, 2 workers": loader(root, 2, resize),
-                "ulzoo, 2 threads": ours(config, 2),
+                "ulzoo, 2 threads": ours(config, threads=2),
             }
+            if not options.pillow:
+                ways["ulzoo, 2 workers"] = ours(config, workers=2)
             Measure(ways, options.seconds, options.rounds).tell(["bare decoder", "DataLoader, 2 workers"])
 
 
@@ -203,6 +209,7 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=("rates", "access", "memory"))
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pillow", action="store_true", help="as without the extra `jpeg`; threads alone")
     parser.add_argument("--records", type=int, default=200_000)
     options = parser.parse_args()
     sys.exit({"rates": rates, "access": access, "memory": memory}[options.what](options))

@@ -11,6 +11,8 @@ import zipfile
 
 import numpy as np
 import pytest
+import stored_pictures
+from PIL import Image
 from stored_pictures import (
     CLASSES,
     EXPECTED,
@@ -34,6 +36,7 @@ from ulzoo.data.decode import CorruptImage
 from ulzoo.data.image_folder import ImageFolderConfig
 from ulzoo.data.parquet import ParquetConfig
 from ulzoo.data.pictures import PictureDataset
+from ulzoo.data.pipeline import Batches, eval_batches
 from ulzoo.data.storage import blob, local_copy
 from ulzoo.data.webdataset import WebDatasetConfig
 from ulzoo.data.zip_archive import ZipConfig
@@ -91,6 +94,48 @@ def test_captions(format, tmp_path):
     source = opened(config, make(tmp_path), **fields)
     found = {(source.picture(i).image, source.caption(i)) for i in range(len(source))}
     assert found == {(data, caption) for _, _, data, caption in records()}
+
+
+@pytest.mark.parametrize("format", ["tar", "parquet"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_captions_come_in_batches_where_they_are_asked_for(format, workers, tmp_path):
+    config, make = FORMATS[format]
+    fields = {"caption_column": "text"} if format == "parquet" else {}
+    source = opened(config, make(tmp_path), captions=True, **fields)
+    with Batches(source, batch_size=12, seed=0, workers=workers) as stream:
+        batch = next(stream)
+    assert batch["caption"].shape == (12,)
+    expected = {100 * label + number: text for label, number, _, text in records()}
+    found = dict(zip(batch["image"][:, 0, 0, 0].tolist(), batch["caption"].tolist(), strict=True))
+    assert found == expected
+    (whole,) = eval_batches(source, 12)
+    assert sorted(whole["caption"]) == sorted(expected.values())
+    assert "caption" not in opened(config, make(tmp_path), **fields)[0]
+
+
+def test_captions_of_what_has_none_are_an_error(tmp_path):
+    with pytest.raises(DataError, match="no captions are stored with the pictures"):
+        opened(ImageFolderConfig, as_folder(tmp_path), captions=True)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_fingerprint_follows_contents_and_not_places(format, tmp_path, monkeypatch):
+    config, make = FORMATS[format]
+    roots = []
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+        if name == "three":
+            # One picture is another one: of as many pixels, so only its bytes tell.
+            pixels = np.random.default_rng(0).integers(0, 256, (7, 9, 3), dtype=np.uint8)
+            buffer = io.BytesIO()
+            Image.fromarray(pixels).save(buffer, "PNG")
+            changed = [
+                (*one[:2], buffer.getvalue(), one[3]) if i == 4 else one for i, one in enumerate(records())
+            ]
+            monkeypatch.setattr(stored_pictures, "records", lambda changed=changed: changed)
+        roots.append(make(tmp_path / name))
+    one, two, three = (opened(config, root).fingerprint() for root in roots)
+    assert one == two != three
 
 
 def test_plain_array_records_are_pictures_without_labels(tmp_path):

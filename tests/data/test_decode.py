@@ -134,6 +134,45 @@ def test_reduced_jpeg_decoding_is_near_full_decoding():
     np.testing.assert_allclose(reduced, want, atol=4)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("crop", [None, (20, 24)])
+def test_the_faster_jpeg_decoder_gives_pillows_pixels(mode, crop, monkeypatch):
+    """All subsamplings, sequential and progressive, sides that blocks do not divide: not one level apart."""
+    pytest.importorskip("simplejpeg")
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (9, 13, 3), dtype=np.uint8)).resize((61, 47))
+    noisy = np.asarray(coarse) + rng.normal(0, 12, (47, 61, 3))
+    picture = Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).convert(mode)
+    asked = []
+    by_simplejpeg = decoding.jpeg_pixels
+    for subsampling in (0, 1, 2):
+        for options in ({"quality": 40}, {"quality": 95, "progressive": True}):
+            buffer = io.BytesIO()
+            picture.save(buffer, "JPEG", subsampling=subsampling, **options)
+            found = []
+            for decoder in (by_simplejpeg, lambda data, mode: asked.append(mode)):
+                monkeypatch.setattr(decoding, "jpeg_pixels", decoder)
+                channels = 3 if mode == "RGB" else 1
+                offset = lambda: (0.3, 0.8)  # noqa: E731
+                # Large enough to be decoded at full scale.
+                size = (40, 48) if crop is None else crop
+                found.append(decode(buffer.getvalue(), size, channels=channels, offset=offset, crop=crop))
+            np.testing.assert_array_equal(*found)
+            assert by_simplejpeg(buffer.getvalue(), mode) is not None
+    assert asked == [mode] * 6
+
+
+def test_what_the_faster_decoder_refuses_is_left_to_pillow():
+    pytest.importorskip("simplejpeg")
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 40), "red").save(buffer, "JPEG")
+    whole = buffer.getvalue()
+    assert decoding.jpeg_pixels(whole[: len(whole) // 2], "RGB") is None
+    assert decoding.jpeg_pixels(whole, "CMYK") is None
+    # Bytes after the end are no damage to Pillow.
+    assert decode(whole + b"and more", (40, 40), channels=3).shape == (40, 40, 3)
+
+
 def test_offsets_reach_both_ends():
     image = gradient(10, 30)
     crops = [

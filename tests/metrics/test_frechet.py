@@ -13,6 +13,7 @@ from ulzoo.interfaces import DataIO
 from ulzoo.metrics.features import fit_pca
 from ulzoo.metrics.frechet import fit_gaussian, frechet_distance
 from ulzoo.metrics.pca_frechet import PCAFrechetConfig
+from ulzoo.metrics.prior_pca_frechet import PriorPCAFrechetConfig
 
 RNG = np.random.default_rng(0)
 
@@ -135,6 +136,20 @@ def test_limits_and_the_training_split():
     counts = [record.protocol[name] for name in ("samples", "real_images", "train_images")]
     assert counts == [30, 25, 20]
     assert record.extra["ratio"] is None
+
+
+def test_samples_of_the_prior_are_a_number_of_stage_1():
+    images = RNG.integers(0, 256, (50, 2, 2, 1), dtype=np.uint8)
+    evaluation = FakeEvaluation(
+        train=(images, None), heldout=(images, None), drawn=(images[:30], None), stage=1
+    )
+    fields = {"components": 3, "count": 30}
+    (record,) = PriorPCAFrechetConfig(**fields).build(DataIO((1, 2, 2)))(evaluation)
+    (same,) = PCAFrechetConfig(**fields).build()(evaluation)
+    assert record.name == "stage1/heldout/prior_pca_frechet"
+    assert record.value == same.value
+    with pytest.raises(InterfaceError, match="5 components"):
+        PriorPCAFrechetConfig(components=5).build(DataIO((1, 2, 2)))
 
 
 def test_more_components_than_values_is_found_before_running():

@@ -16,6 +16,7 @@ from ulzoo import evaluation
 from ulzoo.cli import main
 from ulzoo.errors import InterfaceError
 from ulzoo.interfaces import DataIO
+from ulzoo.metrics import reference_cache
 from ulzoo.metrics.clip_score import write_random_clip
 from ulzoo.metrics.dinov2_features import write_random_dinov2
 from ulzoo.metrics.fid import FIDConfig
@@ -181,3 +182,36 @@ def test_video_is_refused(weights):
     config = FIDConfig(features=InceptionFeatures(weights=weights))
     with pytest.raises(InterfaceError, match="images with 1 or 3 channels"):
         config.build(DataIO((3, 4, 16, 16)))
+
+
+def test_reference_statistics_are_computed_once(weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(reference_cache, "KEPT_FROM", 30)
+    run = tmp_path / "run"
+    shutil.copytree(finished_run().directory, run)
+    spec = yaml.safe_load((run / "resolved.yaml").read_text())
+    fid = {"type": "ulzoo.fid.v1", "features": {"weights": weights}, "count": 16, "resamples": 0}
+    passes = []
+    opened = evaluation.TrainedEvaluation._image_batches
+    monkeypatch.setattr(
+        evaluation.TrainedEvaluation,
+        "_image_batches",
+        lambda self, stream, count: passes.append(stream) or opened(self, stream, count),
+    )
+
+    def value(real_count):
+        spec["evaluate"] = [fid | {"real_count": real_count}]
+        (run / "resolved.yaml").write_text(yaml.safe_dump(spec))
+        assert main(["evaluate", str(run)]) == 0
+        record = parse_record((run / "metrics.jsonl").read_text().splitlines()[-1])
+        assert record.name == "stage2/train/fid"
+        return record.value, record.protocol["reference"]
+
+    first = value(40)
+    assert len(passes) == 1
+    assert value(40) == first
+    assert len(passes) == 1
+    # Fewer images are others; so few are not kept.
+    assert value(20) != first
+    assert value(20)[1]["images"] == 20
+    assert len(passes) == 3

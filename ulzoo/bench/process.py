@@ -42,7 +42,8 @@ def main(arguments: list[str]) -> None:
     program = experiment.program(number, autoencoder)
     state = program.init(stage_key(spec, number))
     clock = time.time()
-    with batches(experiment.data, batch_size=settings.batch_size, seed=spec.seed) as stream:
+    data = experiment.training_data(number)
+    with batches(data, batch_size=settings.batch_size, seed=spec.seed) as stream:
         names = list(program.abstract_batch)
         device_batches = on_device(({name: b[name] for name in names} for b in stream), program.mesh)
         batch = next(device_batches)

@@ -44,10 +44,10 @@ class Stage:
 
     def batch(self, step: int) -> Batch:
         """What a step is given, with the indices of its records."""
-        settings = self.experiment.settings(self.number)
+        settings, data = self.experiment.settings(self.number), self.experiment.training_data(self.number)
         seed = self.experiment.spec.seed
         with batches(
-            self.experiment.data, batch_size=settings.batch_size, seed=seed, start_step=step - 1, threads=0
+            data, batch_size=settings.batch_size, seed=seed, start_step=step - 1, threads=0
         ) as stream:
             return next(stream)
 
@@ -67,9 +67,8 @@ class Stage:
                 state = checkpoints.restore(start, self.program.abstract_state, expect)
         if (start or 0) >= step:
             return state
-        with batches(
-            self.experiment.data, batch_size=settings.batch_size, seed=spec.seed, start_step=start or 0
-        ) as stream:
+        data = self.experiment.training_data(self.number)
+        with batches(data, batch_size=settings.batch_size, seed=spec.seed, start_step=start or 0) as stream:
             return train(self.program, state, stream, steps=step)
 
     def first_bad(self, step: int, start: int | None) -> tuple[int, TrainState]:

@@ -72,12 +72,15 @@ class Collection:
         """How many classes the labels are of, None where only the reader of all records would know."""
         return None if self.class_names is None else len(self.class_names)
 
-    def fingerprint(self) -> str:
-        """SHA-256 (hex) that changes when records are added, removed, renamed or sorted into other classes.
+    def contents(self) -> bytes:
+        """What is known of the records' bytes without reading them, such as sizes or checksums; empty where
+        nothing is. The same wherever the collection lies."""
+        return b""
 
-        It is over names (and labels where a collection has them at hand), not over pixels.
-        """
-        digest = hashlib.sha256()
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) that changes when records are added, removed, renamed or sorted into other classes,
+        and when `contents` does."""
+        digest = hashlib.sha256(self.contents())
         for index in range(len(self)):
             digest.update(self.name(index).encode("utf-8", "surrogateescape") + b"\n")
         return digest.hexdigest()
@@ -160,7 +163,7 @@ class NamedCollection(Collection):
         return int(self._labels.max()) + 1 if self._labels is not None and len(self._labels) else None
 
     def fingerprint(self) -> str:
-        return self._names.digest(self._labels)
+        return hashlib.sha256(self._names.digest(self._labels).encode() + self.contents()).hexdigest()
 
 
 def unique(names: Names, where: str) -> Names:

@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from ulzoo.data.jpeg import jpeg_pixels
 from ulzoo.data.pictures import MAX_PIXELS
 from ulzoo.errors import DataError
 
@@ -87,7 +88,7 @@ def decode(
     most = MAX_PIXELS if max_pixels is None else max_pixels
     try:
         if isinstance(data, np.ndarray):
-            picture = _from_pixels(data, channels, most)
+            picture: Image.Image | np.ndarray = _from_pixels(data, channels, most)
         else:
             picture = _read(data, size, channels, crop, most)
     except MemoryError:
@@ -98,11 +99,16 @@ def decode(
         # Pillow's decoders raise nearly anything on damaged files: OSError, SyntaxError, ValueError,
         # struct.error, …
         raise CorruptImage(f"{type(error).__name__}: {error}") from error
-    left, top, right, bottom = crop_box(picture.size, size, offset(), crop)
-    if crop is not None and _scale(picture.size, size, crop) == 1.0:
+    shape = picture.shape[1::-1] if isinstance(picture, np.ndarray) else picture.size
+    left, top, right, bottom = crop_box(shape, size, offset(), crop)
+    if crop is not None and _scale(shape, size, crop) == 1.0:
         left, top = round(left), round(top)
+        if isinstance(picture, np.ndarray):
+            return np.ascontiguousarray(picture[top : top + size[0], left : left + size[1]])
         picture = picture.crop((left, top, left + size[1], top + size[0]))
     else:
+        if isinstance(picture, np.ndarray):
+            picture = Image.fromarray(picture[..., 0] if channels == 1 else picture)
         picture = picture.resize((size[1], size[0]), _FILTERS[resize], box=(left, top, right, bottom))
     pixels = np.asarray(picture, dtype=np.uint8)
     return pixels.reshape(*size, channels)
@@ -170,7 +176,8 @@ def _from_pixels(pixels: np.ndarray, channels: int, most: int) -> Image.Image:
 
 def _read(
     data: bytes, size: tuple[int, int], channels: int, crop: tuple[int, int] | None, most: int
-) -> Image.Image:
+) -> Image.Image | np.ndarray:
+    """The picture, upright and of the wanted mode; as an array (h, w, channels) where that was at hand."""
     with Image.open(io.BytesIO(data), formats=FORMATS) as file:
         if file.width * file.height > most:
             raise CorruptImage(f"{file.width}×{file.height} pixels are more than {most}")
@@ -183,6 +190,10 @@ def _read(
         scale = 2 / _scale(upright, size, None) if crop is None else 1.0
         if scale < 1:
             file.draft(None, (math.ceil(file.width * scale), math.ceil(file.height * scale)))
+        elif file.format == "JPEG" and orientation == 1 and file.mode == ("L" if channels == 1 else "RGB"):
+            pixels = jpeg_pixels(data, file.mode)
+            if pixels is not None and pixels.shape[:2] == (file.height, file.width):
+                return pixels
         file.load()
         return turned_upright(flatten(file, channels), orientation)
 

@@ -121,6 +121,7 @@ class LatentSource(Source):
         self._clip = tuple(manifest.get("clip", ()))
         if self._frames and (len(self._clip) != 4 or max(self._frames) >= self._clip[0]):
             raise DataError(f"{self._folder!r} does not say of what shape its frames are")
+        self._captioned = bool(manifest.get("captions"))
         if len(self._records) != manifest["records"]:
             raise DataError(
                 f"{self._folder!r} holds {len(self._records)} records, {manifest['records']} were written"
@@ -168,6 +169,8 @@ class LatentSource(Source):
             record["frames"][self._frames] = clips[view]
         if "label" in facts:
             record["label"] = np.int32(facts["label"])
+        if self._captioned:
+            record["caption"] = np.str_(facts.get("caption") or "")
         return record
 
     def _divided(self, payload: bytes) -> tuple[np.ndarray, np.ndarray]:

@@ -21,21 +21,27 @@ class Patience:
 
     Args:
         timeout: None runs each read in the caller's own thread, at no cost, and never gives up.
+
+    Attributes:
+        tell: called with the index of each read that begins, and with None when it ends.
     """
 
     def __init__(self, timeout: float | None) -> None:
         self._timeout = timeout
         self._reading: dict[int, tuple[int, float]] = {}
         self._idle: queue.SimpleQueue[_Reader] = queue.SimpleQueue()
+        self.tell: Callable[[int | None], object] = lambda index: None
 
     def wait(self, index: int, read: Callable[[], T]) -> T:
         """What `read` gives, or raises."""
         thread = threading.get_ident()
         self._reading[thread] = (index, time.monotonic())
+        self.tell(index)
         try:
             return read() if self._timeout is None else self._timed(read, self._timeout)
         finally:
             self._reading.pop(thread, None)
+            self.tell(None)
 
     def under_way(self) -> list[tuple[int, float]]:
         """Index of each record that is being read now, and for how many seconds, the longest first."""

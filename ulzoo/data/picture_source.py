@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -41,6 +42,8 @@ def open_pictures(config: PictureDataset, split: Split, source: type[SourceT] | 
             if config.labelled:
                 renumber = _same_classes(training, collection)
         places = np.arange(len(collection))
+    if config.captions and not collection.has_captions:
+        raise DataError(f"no captions are stored with the {collection.what} in {collection.where!r}")
     if not len(places):
         raise DataError(f"no {collection.what} for the {split} split in {collection.where!r}")
     classes = config.classes
@@ -139,7 +142,8 @@ class PictureSource(Source):
         return self.collection[int(self.places[index])]
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the collection's names and labels; the split is a function of the names."""
+        """SHA-256 (hex) of the collection's names, labels and sizes or checksums; the split is a function of
+        the names."""
         return self.collection.fingerprint()
 
     @property
@@ -154,6 +158,13 @@ class PictureSource(Source):
 
     def under_way(self) -> list[tuple[str, float]]:
         return [(self.record_name(index), seconds) for index, seconds in self._patience.under_way()]
+
+    @property
+    def timeout(self) -> float | None:
+        return self._config.timeout
+
+    def report_to(self, tell: Callable[[int | None], object]) -> None:
+        self._patience.tell = tell
 
     def condemn(self, index: int, reason: str) -> None:
         """Count a record as damaged from now on, as when it ended the process that read it.
@@ -195,6 +206,8 @@ class PictureSource(Source):
             record: Record = {"image": image, "index": np.int32(place)}
             if self._config.labelled:
                 record["label"] = self._label(picture, place)
+            if self._config.captions:
+                record["caption"] = np.str_(picture.caption or "")
             return record
         raise DataError(f"every one of the {len(self)} pictures in {self.collection.where!r} is damaged")
 

@@ -58,6 +58,9 @@ class PictureDataset(Component):
     labels: Literal["stored", "none"] = "stored"
     """`stored`: the class that is stored with each picture; `none`: no labels."""
 
+    captions: Annotated[bool, Effect.PERFORMANCE] = False
+    """Whether records have their captions, as the text `caption`, empty for a record without one."""
+
     channels: Literal[1, 3] = 3
     """1 (grey) or 3 (RGB)."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from copy import deepcopy
 from types import TracebackType
 from typing import Any
 
@@ -11,9 +12,11 @@ import numpy as np
 
 from ulzoo.data.source import Dataset, Record, Source, Split
 from ulzoo.data.watch import Watch
+from ulzoo.data.workers import Workers
 
 Batch = dict[str, np.ndarray]
-"""Records stacked on a new first axis: image uint8 (B, *space, C), label int32 (B,), index int32 (B,)."""
+"""Records stacked on a new first axis: image uint8 (B, *space, C), label int32 (B,), index int32 (B,);
+of captions str (B,)."""
 
 
 def batches(
@@ -23,6 +26,7 @@ def batches(
     seed: int,
     start_step: int = 0,
     threads: int = 2,
+    workers: int = 0,
     split: Split = "train",
     process_index: int = 0,
     process_count: int = 1,
@@ -37,6 +41,7 @@ def batches(
     Args:
         seed: 0 or more.
         threads: readers that work ahead, each on a whole batch; 0 reads when asked.
+        workers: processes that read ahead in place of threads (`ulzoo.data.workers`); 0: threads.
         process_index, process_count: this process's share of each batch: consecutive rows, so that the shares
             of all processes, one after the other, are the batch that one process alone would have.
 
@@ -49,6 +54,7 @@ def batches(
         seed=seed,
         start_step=start_step,
         threads=threads,
+        workers=workers,
         process_index=process_index,
         process_count=process_count,
     )
@@ -71,6 +77,7 @@ class Batches(Iterator[Batch]):
         seed: int,
         start_step: int = 0,
         threads: int = 2,
+        workers: int = 0,
         process_index: int = 0,
         process_count: int = 1,
     ) -> None:
@@ -78,19 +85,29 @@ class Batches(Iterator[Batch]):
         import grain
         from grain.experimental import set_next_index
 
-        if batch_size < 1 or seed < 0 or start_step < 0 or threads < 0:
-            raise ValueError("batch_size must be positive; seed, start_step and threads must not be negative")
+        if batch_size < 1 or min(seed, start_step, threads, workers) < 0:
+            raise ValueError(
+                "batch_size must be positive; seed, start_step, threads and workers must not be negative"
+            )
         rows = share(batch_size, process_index, process_count)
         self.source, self.threads = source, threads
-        self._watch = Watch(source)
         self.step = start_step
-        stream = (
-            grain.MapDataset.range(len(source))
-            .seed(seed)
-            .shuffle()
-            .repeat(None)
-            .random_map(lambda index, rng: source.draw(int(index), rng))
-        )
+        order = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat(None)
+        self._iterator: Any = None
+        self._workers: Workers | None = None
+        if workers:
+            # Grain lends its generators: each is copied before it serves another record.
+            drawn: Any = order.random_map(lambda index, rng: (int(index), deepcopy(rng)))
+            self._workers = Workers(
+                source,
+                lambda step: [drawn[step * batch_size + row] for row in rows],
+                count=workers,
+                start_step=start_step,
+            )
+            self._watch = Watch(self._workers)
+            return
+        self._watch = Watch(source)
+        stream = order.random_map(lambda index, rng: source.draw(int(index), rng))
         # Of the pieces that one batch is made of, every process takes the one of its number. (Pieces of one
         # record are chosen before they are stacked: there are more of them than a length can say.)
         if len(rows) == 1:
@@ -99,13 +116,16 @@ class Batches(Iterator[Batch]):
             stream = stream.batch(len(rows))
             stream = stream[process_index::process_count] if process_count > 1 else stream
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
-        self._iterator: Any = iter(stream.to_iter_dataset(options))
+        self._iterator = iter(stream.to_iter_dataset(options))
         set_next_index(self._iterator, start_step)
 
     def __next__(self) -> Batch:
-        if self._iterator is None:
+        if self._workers is not None:
+            batch = self._workers.take()
+        elif self._iterator is not None:
+            batch = next(self._iterator)
+        else:
             raise ValueError("the stream of batches is closed")
-        batch = next(self._iterator)
         self.step += 1
         return batch
 
@@ -113,10 +133,18 @@ class Batches(Iterator[Batch]):
     def skipped(self) -> tuple[str, ...]:
         """Names of damaged records that were replaced so far; readers work ahead, so perhaps of coming
         batches."""
-        return self.source.skipped
+        return tuple(sorted(self.faults()))
+
+    def faults(self) -> dict[str, str]:
+        """Name and reason of each of them."""
+        return self.source.faults() | ({} if self._workers is None else self._workers.faults())
 
     def close(self) -> None:
-        """End the reading threads; may be called twice."""
+        """End the reading threads and processes; may be called twice."""
+        if self._workers is not None:
+            self._watch.close()
+            self._workers.close()
+            self._workers = None
         if self._iterator is not None:
             self._iterator.close()
             self._iterator = None

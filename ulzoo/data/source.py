@@ -7,6 +7,7 @@ C), so (H, W, C) for images and (T, H, W, C) for video.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from ulzoo.errors import DataError
@@ -23,6 +24,8 @@ Record = dict[str, Any]
     image  uint8 (*space, C), channels last
     index  np.int32, which record of the split this is
     label  np.int32 in [0, num_classes); absent from datasets without labels
+    caption  np.str_, a text, perhaps empty; absent from datasets without captions, or not asked for them. It
+        stays on the host
 """
 
 
@@ -77,6 +80,16 @@ class Source(Protocol):
     def under_way(self) -> list[tuple[str, float]]:
         """Name of each record that is being read now, and for how many seconds; the longest first."""
         return []
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that a record may take; a worker process that stays with one for longer is ended."""
+        return None
+
+    def report_to(self, tell: Callable[[int | None], object]) -> None:
+        """Have `tell` called with the index of each record that is read in place of a damaged one, before it
+        is, and with None after; of a source that replaces none, the index that was asked for is enough."""
+        return
 
     def condemn(self, index: int, reason: str) -> None:
         """Count a record as damaged from now on: it hung, or ended the process that read it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -42,6 +43,7 @@ class Survey:
         seconds: the reading took.
         sheet: a contact sheet, uint8 (h, w, 3), of pictures spread evenly; None if none is sound.
         shards: what is wrong with shards that a manifest names.
+        sha256: over names and bytes of all records that could be read, in order.
     """
 
     where: str
@@ -60,6 +62,7 @@ class Survey:
     seconds: float = 0.0
     sheet: np.ndarray | None = None
     shards: list[str] = field(default_factory=list)
+    sha256: str = ""
 
     @property
     def sound(self) -> bool:
@@ -81,6 +84,7 @@ class Survey:
             "formats": dict(self.formats),
             "shorter_side": self._sides(),
             "bytes": self.bytes,
+            "sha256": self.sha256,
             "seconds": self.seconds,
         }
 
@@ -107,6 +111,7 @@ class Survey:
         if self.unlabelled and self.per_class:
             out.append(f"without a class: {self.unlabelled}")
         out.append(f"captions: {self.captions}")
+        out.append(f"content: sha256 {self.sha256}")
         return out
 
     def _balance(self) -> str:
@@ -150,7 +155,7 @@ def survey(
     chosen = set(spread(len(collection), THUMBS).tolist())
     thumbs: list[np.ndarray] = []
     sides = np.zeros(len(collection), np.int32)
-    began = time.monotonic()
+    began, content = time.monotonic(), hashlib.sha256()
 
     def one(index: int) -> tuple[int, Any, Facts | str, np.ndarray | None]:
         picture = None
@@ -158,16 +163,19 @@ def survey(
             picture = collection[index]
             facts, image, size = _examined(collection, picture, max_pixels)
             thumb = decode(image, (THUMB, THUMB), channels=3) if index in chosen else None
-            stored = (picture.label, picture.caption is not None, size)
+            stored = (picture.label, picture.caption is not None, size, _digest(collection, picture))
             return index, stored, facts, thumb
         except CorruptImage as error:
-            return index, None if picture is None else (picture.label, False, 0), str(error), None
+            # Not among what the bytes are counted of, but a part of the content.
+            stored = None if picture is None else (picture.label, False, 0, _digest(collection, picture))
+            return index, stored, str(error), None
 
     for index, stored, facts, thumb in in_order(one, range(len(collection)), threads):
         if stored is not None:
-            label, captioned, size = stored
+            label, captioned, size, digest = stored
             found.captions += captioned
             found.bytes += size
+            content.update(digest)
             if label is None:
                 found.unlabelled += 1
             else:
@@ -184,6 +192,7 @@ def survey(
         found.damaged |= collection.missing
     found.sides = sides[sides > 0]
     found.seconds = time.monotonic() - began
+    found.sha256 = content.hexdigest()
     found.sheet = grid(thumbs, COLUMNS) if thumbs else None
     return found
 
@@ -206,6 +215,16 @@ def _note(found: Survey, collection: Collection, index: int, facts: Facts) -> No
         found.tiny.append(collection.name(index))
     for oddity in facts.oddities:
         found.odd[oddity].append(collection.name(index))
+
+
+def _digest(collection: Collection, picture: Picture) -> bytes:
+    """SHA-256 of a record's name and bytes."""
+    if isinstance(collection, Videos):
+        with collection.encoded(picture).file() as file:
+            inner = hashlib.file_digest(file, "sha256").digest()
+    else:
+        inner = hashlib.sha256(_bytes(picture.image)).digest()
+    return hashlib.sha256(picture.name.encode("utf-8", "surrogateescape") + b"\n" + inner).digest()
 
 
 def _bytes(image: bytes | np.ndarray) -> bytes | memoryview:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-
-from ulzoo.data.source import Source
+from typing import Protocol
 
 PATIENCE = 60.0
 """Seconds of reading one record after which it is named."""
+
+
+class Reading(Protocol):
+    """What can say which records are being read: a source, or workers."""
+
+    def under_way(self) -> list[tuple[str, float]]: ...
 
 
 class Watch:
     """A thread that names each record that takes longer than `patience` seconds to read, once; close it."""
 
     def __init__(
-        self, source: Source, *, patience: float = PATIENCE, tell: Callable[[str], object] | None = None
+        self, source: Reading, *, patience: float = PATIENCE, tell: Callable[[str], object] | None = None
     ) -> None:
         self._source, self._patience = source, patience
         self._tell = tell or (lambda line: print(line, file=sys.stderr, flush=True))

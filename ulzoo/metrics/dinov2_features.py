@@ -54,6 +54,12 @@ class DINOv2Features(SpecModel):
             except DataError as error:
                 raise InterfaceError(str(error), "weights") from error
 
+    def dimensions(self) -> int:
+        """Features of an image: the network's width."""
+        from ulzoo.metrics.networks.perceptual import dinov2_module
+
+        return len(dinov2_module(self.weights, self.side, self._offset, values=False).norm.weight)
+
     def open(self) -> Reader:
         """`pool` of the images of a batch."""
         from ulzoo.metrics.networks.perceptual import dinov2_reader

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,11 @@ class FDDINOv2Config(Component):
     split: Literal["train", "heldout"] = "train"
     """The real images that samples are compared with; papers take the training set."""
 
+    reference: Annotated[str, Field(min_length=1)] | None = None
+    """File of the statistics of real images, an `.npz` with `mu` and `sigma` of the same network's features,
+    in place of the split's; null: the split's are computed. How its images were resized is for you to
+    know."""
+
     count: int = Field(default=50_000, ge=2)
     """Samples. The distance is biased upwards, about as one over their number: compare equal numbers."""
 
@@ -54,17 +59,20 @@ class FDDINOv2Config(Component):
         """A function of an evaluation to one record.
 
         Raises:
-            InterfaceError: data that are no images, or a file that does not hold the network.
+            InterfaceError: data that are no images, or a file that does not hold the network or statistics of
+                its features.
         """
-        from ulzoo.metrics.frechet_metric import FrechetPlan, frechet_measure
+        from ulzoo.metrics.frechet_metric import FrechetPlan, check_file, frechet_measure
         from ulzoo.metrics.streams import Real, Samples
 
         self.features.check(io)
+        if self.reference is not None:
+            check_file(self.reference, self.features.dimensions())
         return frechet_measure(
             FrechetPlan(
-                name=f"stage2/{self.split}/fd_dinov2",
+                name=f"stage2/{'reference' if self.reference else self.split}/fd_dinov2",
                 found=Samples(self.count, self.seed),
-                reference=Real(self.split, self.real_count),
+                reference=self.reference or Real(self.split, self.real_count),
                 words=f"{self.split} images",
                 network=self.features,
                 resamples=self.resamples,

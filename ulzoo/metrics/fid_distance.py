@@ -18,8 +18,14 @@ CHUNK = 4096
 
 
 def distance(found: Moments, reference: Moments) -> float:
-    """Between the Gaussians of two sets of features. Raises DataError for a set of fewer than two images."""
-    if min(found.count, reference.count) < 2:
+    """Between the Gaussians of two sets of features; of a reference whose `count` is 0 it is not known.
+
+    Raises:
+        DataError: a set of fewer than two images, or features of different lengths.
+    """
+    if len(found.mean) != len(reference.mean):
+        raise DataError(f"{len(found.mean)} features do not compare with statistics of {len(reference.mean)}")
+    if found.count < 2 or reference.count == 1:
         raise DataError(
             f"a Fréchet distance needs two images of each set, got {found.count} and {reference.count}"
         )

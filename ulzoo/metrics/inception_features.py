@@ -45,6 +45,14 @@ class InceptionFeatures(SpecModel):
             except DataError as error:
                 raise InterfaceError(str(error), "weights") from error
 
+    def dimensions(self) -> int:
+        """Length of `pool`: 2048 of the network that is published."""
+        from ulzoo.metrics.networks.inception import SPARE, inception
+        from ulzoo.metrics.networks.readers import pool_length
+        from ulzoo.weights.reading import WeightsFile, taken
+
+        return pool_length(taken(WeightsFile.open(self.weights), inception, values=False, spare=SPARE))
+
     def open(self) -> Reader:
         """`pool` and `logits` of the images of a batch."""
         from ulzoo.metrics.networks.readers import inception_reader

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from ulzoo.metrics.base import Evaluation, Metric, Record
 
 
-class PCAFrechetConfig(Component):
-    """Fréchet distance between samples and real images on principal components fitted to training images."""
+class PCAFrechetFields(Component):
+    """Fields of the distance, whoever makes the samples."""
 
-    type: Literal["ulzoo.pca_frechet.v1"] = "ulzoo.pca_frechet.v1"
     stage: ClassVar[int] = 2
 
     split: Literal["train", "heldout"] = "heldout"
@@ -42,22 +41,33 @@ class PCAFrechetConfig(Component):
     real_count: int | None = Field(default=10_000, ge=2)
     """At most this many real images of the split, spread evenly; null for all."""
 
+    def check(self, io: DataIO | None) -> None:
+        """Raises InterfaceError for more components than an image has values."""
+        if io is not None and self.components > math.prod(io.shape):
+            raise InterfaceError(
+                f"{self.components} components of images with {math.prod(io.shape)} values {io.shape}",
+                "components",
+            )
+
+
+class PCAFrechetConfig(PCAFrechetFields):
+    """Fréchet distance between samples and real images on principal components fitted to training images."""
+
+    type: Literal["ulzoo.pca_frechet.v1"] = "ulzoo.pca_frechet.v1"
+    stage: ClassVar[int] = 2
+
     def build(self, io: DataIO | None = None, *, key: object = None) -> Metric:
         """A function of an evaluation to one record.
 
         Raises:
             InterfaceError: more components than an image has values.
         """
-        if io is not None and self.components > math.prod(io.shape):
-            raise InterfaceError(
-                f"{self.components} components of images with {math.prod(io.shape)} values {io.shape}",
-                "components",
-            )
+        self.check(io)
         return partial(measure, self)
 
 
-def measure(config: PCAFrechetConfig, evaluation: Evaluation) -> list[Record]:
-    """One record, `pca_frechet`, in squared pixel values (black 0, white 1).
+def measure(config: PCAFrechetFields, evaluation: Evaluation, *, name: str = "pca_frechet") -> list[Record]:
+    """One record, called `name`, in squared pixel values (black 0, white 1).
 
     `extra` gives the same distance from the training images to the split, all of them whatever the number of
     samples, and the ratio of the two, None when the training images are the split. A distance of few images
@@ -90,6 +100,5 @@ def measure(config: PCAFrechetConfig, evaluation: Evaluation) -> list[Record]:
         "ratio": distance / train_distance if config.split != "train" and train_distance > 0 else None,
         "explained_variance": pca.explained,
     }
-    return [
-        Record(f"stage2/{config.split}/pca_frechet", distance, "squared pixel value", protocol, None, extra)
-    ]
+    name = f"stage{config.stage}/{config.split}/{name}"
+    return [Record(name, distance, "squared pixel value", protocol, None, extra)]

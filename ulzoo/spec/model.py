@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator
 
 from ulzoo.spec.component import Component, ComponentOf, SpecModel, default_component
-from ulzoo.spec.effect import Effect
+from ulzoo.spec.effect import Effect, Later
 from ulzoo.spec.parallel import Parallel
 from ulzoo.spec.precision import Precision
 from ulzoo.spec.text import Document
@@ -67,6 +67,11 @@ class Stage(SpecModel):
     """Threads that read and decode batches ahead, about one for each core; 0 reads when a batch is asked for.
     The order and content of batches do not depend on it."""
 
+    workers: Annotated[int, Effect.PERFORMANCE] = Field(default=0, ge=0, le=256)
+    """Processes that read and decode batches ahead, in place of the threads of `readers`; 0: threads. For
+    sources in pure Python, and for libraries that may crash: a process that dies is named with its record,
+    which counts as damaged, and replaced. Order and content of batches do not depend on it."""
+
     checkpoint_every: Annotated[int | None, Effect.NOTHING] = Field(default=None, gt=0)
     """Steps between checkpoints; null: only at the end of the stage."""
 
@@ -89,6 +94,10 @@ class Stage1(Stage):
 
     rate_warmup_steps: int = Field(default=0, ge=0)
     """Steps over which the rate's weight in the loss rises from 0 to 1; until then the loss is a proxy."""
+
+    data: Annotated[Annotated[Component, ComponentOf("dataset")] | None, Effect.DATA, Later()] = None
+    """Other data that this stage trains on, of the same shape; null: the spec's. Everything is measured on
+    the spec's, and stage 2 trains on it."""
 
     @field_validator("rate_warmup_steps")
     @classmethod

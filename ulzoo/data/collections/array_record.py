@@ -134,6 +134,7 @@ class ArrayRecordCollection(NamedCollection):
         manifest = read_manifest(files[0])
         if manifest.get("kind", self.kind) != self.kind:
             raise DataError(f"{root!r} holds {manifest['kind']!r}, not {self.kind!r}")
+        self._sha256 = str(manifest.get("sha256", ""))
         if labelled and manifest.get("classes"):
             self.class_names = tuple(map(str, manifest["classes"]))
         super().__init__(root, unique(names, root), labels if labelled else None)
@@ -146,6 +147,10 @@ class ArrayRecordCollection(NamedCollection):
         except ValueError as error:
             raise CorruptImage(str(error)) from error
         return Picture(self.name(index), payload, self.label(index), caption)
+
+    def contents(self) -> bytes:
+        """SHA-256 of the shards, where a manifest has it, and their sizes."""
+        return f"{self._sha256} {[file.size for file in self._records.files]}".encode()
 
 
 def read_manifest(shard: Blob) -> dict[str, Any]:

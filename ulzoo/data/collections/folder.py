@@ -19,9 +19,10 @@ class FolderCollection(NamedCollection):
     has_captions = False
 
     def __init__(self, root: str, *, labelled: bool) -> None:
+        self._sizes: np.ndarray | None = None
         if is_remote(root):
             self._base = where = root.rstrip("/")
-            names = _list_remote(where)
+            names, self._sizes = _list_remote(where)
         else:
             folder = local(root)
             names, where = list_pictures(folder), str(folder)
@@ -39,6 +40,20 @@ class FolderCollection(NamedCollection):
         # weather. So an unreadable file is an error whatever the policy.
         return Picture(name, read_whole(f"{self._base}/{name}"), self.label(index))
 
+    def contents(self) -> bytes:
+        """Sizes of all files. One question to the file system for each, so only when it is asked for."""
+        if self._sizes is None:
+            self._sizes = file_sizes(self._base, self._names)
+        return self._sizes.astype("<i8").tobytes()
+
+
+def file_sizes(base: str, names: Names) -> np.ndarray:
+    """int64 (n,), bytes of each file below a local folder. Raises DataError: one is gone."""
+    try:
+        return np.fromiter((os.stat(f"{base}/{name}").st_size for name in names), np.int64, len(names))
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename!r}: {error.strerror}") from error
+
 
 def folder_labels(names: Names, classes: Sequence[str]) -> np.ndarray:
     """int32 (n,): which of the classes each name's first part is."""
@@ -46,19 +61,25 @@ def folder_labels(names: Names, classes: Sequence[str]) -> np.ndarray:
     return np.fromiter((number[name.partition("/")[0]] for name in names), np.int32, len(names))
 
 
-def _list_remote(root: str) -> Names:
+def _list_remote(root: str) -> tuple[Names, np.ndarray]:
+    """Names of pictures and their sizes."""
     system, inside = file_system(root)
     try:
-        found = system.find(inside)
+        found = system.find(inside, detail=True)
     except OSError as error:
         raise DataError(f"cannot list {root!r}: {error}") from error
     prefix = inside.rstrip("/") + "/"
-    names = [path.removeprefix(prefix) for path in found if path.startswith(prefix)]
+    sizes = {
+        path.removeprefix(prefix): int(facts.get("size") or 0)
+        for path, facts in found.items()
+        if path.startswith(prefix)
+    }
     kept = [
         name
-        for name in names
+        for name in sizes
         if name.lower().endswith(SUFFIXES) and not any(part.startswith(".") for part in name.split("/"))
     ]
-    if not kept and not names:
+    if not kept and not sizes:
         raise DataError(f"no folder {root!r}, or nothing in it")
-    return Names.of(sorted(kept, key=os.fsencode))
+    kept.sort(key=os.fsencode)
+    return Names.of(kept), np.array([sizes[name] for name in kept], np.int64)

@@ -51,6 +51,10 @@ class TarCollection(NamedCollection):
         text = file.read(caption, length).decode("utf-8", "replace").strip() if length else None
         return Picture(name, file.read(offset, size), self.label(index), text)
 
+    def contents(self) -> bytes:
+        """Sizes of pictures and captions."""
+        return self._spans[:, 1::2].astype("<i8").tobytes()
+
 
 def _index(shard: Blob) -> Arrays:
     """Keys, labels (−1: none), and where picture and caption of each record lie."""

@@ -41,6 +41,10 @@ class ZipCollection(NamedCollection):
     def __getitem__(self, index: int) -> Picture:
         return Picture(self.name(index), self._read(index), self.label(index))
 
+    def contents(self) -> bytes:
+        """Sizes and CRC-32 of all entries, as the archive's directory has them."""
+        return self._table["size"].astype("<i8").tobytes() + self._table["crc"].astype("<i8").tobytes()
+
     def _read(self, index: int) -> bytes:
         header, packed, size, method, crc = (int(self._table[name][index]) for name in _COLUMNS)
         if max(packed, size) > MAX_BYTES:

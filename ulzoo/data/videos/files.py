@@ -11,7 +11,7 @@ import numpy as np
 
 from ulzoo.clips import Encoded
 from ulzoo.data.collection import NamedCollection, Names, Picture
-from ulzoo.data.collections.folder import folder_labels
+from ulzoo.data.collections.folder import file_sizes, folder_labels
 from ulzoo.data.listing import find_pictures, folder_classes
 from ulzoo.data.source import Split
 from ulzoo.data.storage import is_remote, local
@@ -40,6 +40,10 @@ class _Files(Videos):
     def __init__(self, root: str, names: Names, labels: np.ndarray | None) -> None:
         self._folder = local(root).absolute()
         super().__init__(root, names, labels)
+
+    def contents(self) -> bytes:
+        """Sizes of all files."""
+        return file_sizes(str(self._folder), self._names).astype("<i8").tobytes()
 
     def __getitem__(self, index: int) -> Picture:
         # A video is read frame by frame when a clip is cut from it: a whole one could be gigabytes.

@@ -56,6 +56,13 @@ def inception_input(images: Any, resize: str) -> Any:
     return channels_first((images - 128) / 128)
 
 
+def pool_length(module: Any) -> int:
+    """How many features Inception gives of an image; nothing is computed."""
+    size = inception_v3.SIZE
+    found = jax.eval_shape(module, jax.ShapeDtypeStruct((3, size, size), jnp.float32))
+    return int(found["pool"].shape[-1])
+
+
 def _inception(module: Any, images: Any) -> Mapping[str, Any]:
     found = jax.vmap(module)(images)
     return {name: found[name] for name in ("pool", "logits")}

@@ -59,7 +59,7 @@ def records(case: MetricCase) -> None:
     found = case.measured
     right = isinstance(found, list) and found and all(isinstance(record, Record) for record in found)
     require(right, "a list of ulzoo.metrics.base.Record, at least one", repr(found)[:200])
-    pattern = rf"stage{case.stage}/(train|heldout)/[a-z0-9_]+"
+    pattern = rf"stage{case.stage}/(train|heldout|reference)/[a-z0-9_]+"
     for record in found:
         require(
             re.fullmatch(pattern, record.name),
