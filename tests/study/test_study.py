@@ -14,6 +14,7 @@ from made_run import make_run, measured
 from ulzoo.cli import main
 from ulzoo.declarations import load_declared
 from ulzoo.errors import SpecError
+from ulzoo.report.numbers import short
 from ulzoo.study.claims import answer
 from ulzoo.study.markdown import study_text, write_study
 from ulzoo.study.model import Claim, base_path, load_study
@@ -72,7 +73,7 @@ def test_every_variant_is_run_with_every_seed(study):
     ],
 )
 def test_a_claim_holds_where_the_interval_of_paired_differences_does(study, tmp_path, values, verdict):
-    found = answer(study.claims[0], rows(study, tmp_path / "out", values))
+    found = answer(study, study.claims[0], rows(study, tmp_path / "out", values))
     assert found.verdict == verdict
     if None not in values:
         expected = stats.ttest_rel(values[3:], values[:3]).confidence_interval(0.95)
@@ -84,8 +85,38 @@ def test_one_step_against_it_is_disagreement_however_the_others_are(study, tmp_p
     there = rows(study, tmp_path / "out", (20.0, 25.0, 30.0, 21.0, 26.1, 31.0))
     claim = Claim(text="up and down", number=NUMBER, rises=("low", "high"))
     back = Claim(text="down", number=NUMBER, rises=("high", "low"))
-    assert answer(claim, there).verdict == "agrees"
-    assert answer(back, there).verdict == "disagrees"
+    assert answer(study, claim, there).verdict == "agrees"
+    assert answer(study, back, there).verdict == "disagrees"
+
+
+def test_two_numbers_of_one_variant_are_compared_seed_by_seed(study, tmp_path):
+    for k, point in enumerate(study.points()):
+        lines = [measured(NUMBER, 20.0 + 3 * k, "dB"), measured("stage1/train/psnr", 21.0 + 3.1 * k, "dB")]
+        make_run(tmp_path / "out" / "runs" / point.name, lines=lines)
+    there = read_rows(tmp_path / "out", study.points())
+    claim = Claim(text="Train is easier.", number=(NUMBER, "stage1/train/psnr"), rises=("low", "low"))
+    found = answer(study, claim, there)
+    assert found.verdict == "agrees"
+    # Of seeds 0 to 2 of the first variant: 1 + 0.1 k.
+    assert found.steps[0].difference == pytest.approx(1.1)
+    page = study_text("ulzoo study", study.model_copy(update={"claims": (claim,)}), there)
+    assert f"`{NUMBER}`, then `stage1/train/psnr`" in page
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ((0.0, 0.04, -0.05, 0.01, 0.02, 0.0), "agrees"),
+        ((0.0, 0.06, 0.0, 0.01, 0.02, 0.0), "disagrees"),
+        ((0.0, 0.01, 0.0, 0.01, 0.02, None), "undecided"),
+    ],
+)
+def test_a_number_lies_within_bounds_in_every_run(study, tmp_path, values, verdict):
+    there = rows(study, tmp_path / "out", values)
+    claim = Claim(text="On the target.", number=NUMBER, within=(-0.05, 0.05))
+    found = answer(study, claim, there)
+    assert found.verdict == verdict
+    assert found.steps[0].words() == f"low: {short(values[0])}, {short(values[1])}, {short(values[2])}"
 
 
 def test_the_page_has_numbers_verdicts_and_figures(study, tmp_path):
@@ -113,6 +144,10 @@ def test_the_page_of_a_study_that_has_not_begun_says_so(study):
         ("title: Made up", "titel: Made up", "titel"),
         ("rises: [low, high]", "rises: [low, hihg]", "a claim names the variant 'hihg'; there are low, high"),
         ("rises: [low, high]", "rises: [low]", "claims.0.rises"),
+        ("rises: [low, high]", "rises: [low, high], within: [0, 1]", "either rises or within"),
+        ("rises: [low, high]", "within: [1, 0]", "a lower bound below"),
+        ("rises: [low, high]", "rises: [low, low]", "names a variant twice"),
+        ("number: stage1/heldout/psnr", "number: [a, b, c]", "has 3 numbers for 2 variants"),
         ("seeds: [3, 4, 5]", "seeds: [3, 3]", "seeds must differ"),
         ("{decoder.loss_factor: 1}", "{seed: 1}", "give it under seeds"),
         (STUDY, "- 1", "starts with 'study: 1'"),

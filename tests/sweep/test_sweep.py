@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import pytest
 import yaml
@@ -116,3 +117,16 @@ def test_two_real_runs_and_their_numbers(spec, tmp_path, capsys):
     page = (out / "sweep.html").read_text()
     assert "loss_factor 200, steps 10" in page
     assert page.count("<svg") == 1  # PSNR against bits
+
+
+def test_a_field_that_came_since_a_run_was_started_is_no_other_spec(spec, tmp_path, unreal):
+    done, _ = unreal
+    command = ["sweep", str(spec), *SETS, "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert len(done) == 4
+    for path in (tmp_path / "out").glob("runs/*/resolved.yaml"):
+        text = path.read_text()
+        path.write_text(re.sub(r"\n *workers: 0", "", text))
+        assert path.read_text() != text
+    assert main(command) == 0
+    assert len(done) == 4

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
         command = f"ulzoo study {shlex.quote(str(arguments.file))} --out {shlex.quote(str(out))}"
         path = write_study(pages, name, command, study, rows)
         for claim in study.claims:
-            say(f"{answer(claim, rows).verdict}: {claim.text}")
+            say(f"{answer(study, claim, rows).verdict}: {claim.text}")
         say(f"study: {path}")
 
     again = ("study", str(arguments.file), "--out", "RUN")

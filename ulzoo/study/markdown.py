@@ -65,7 +65,7 @@ def study_text(
         "",
     ]
     if study.claims:
-        lines += ["## Claims", "", *_claims([answer(claim, rows) for claim in study.claims]), ""]
+        lines += ["## Claims", "", *_claims([answer(study, claim, rows) for claim in study.claims]), ""]
     lines += ["## Numbers", "", *_numbers(rows), ""]
     for path, caption in pictures:
         lines += [f"![{caption}]({path})", ""]
@@ -82,23 +82,20 @@ def study_text(
 
 def _claims(answers: Sequence[Answer]) -> list[str]:
     lines = [
-        "| claim | from | number | at this scale | steps: mean difference of equal seeds, 95 % |",
+        "| claim | from | number | at this scale | mean difference of equal seeds, 95 %; or every run |",
         "|---|---|---|---|---|",
     ]
     for one in answers:
-        steps = "; ".join(
-            f"{step.lower} → {step.upper}: "
-            + ("not measured" if step.difference is None else short(step.difference))
-            + (f" ({interval_words(step.interval)}, {step.pairs} pairs)" if step.interval else "")
-            for step in one.steps
-        )
+        steps = "; ".join(step.words() for step in one.steps)
         claim = one.claim
-        cells = (claim.text, claim.source, f"`{claim.number}`", f"**{one.verdict}**", steps)
+        numbers = ", then ".join(f"`{number}`" for number in dict.fromkeys(claim.numbers))
+        cells = (claim.text, claim.source, numbers, f"**{one.verdict}**", steps)
         lines.append(f"| {' | '.join(map(_cell, cells))} |")
     lines += [
         "",
         "*Agrees*: the number rises at every step, with a 95 % interval above zero. *Disagrees*: at one step"
-        " the interval is below zero. Else *undecided*. Nothing is corrected for several claims.",
+        " the interval is below zero. Else *undecided*. Of a number that lies within bounds: in every run, or"
+        " not. Nothing is corrected for several claims.",
     ]
     return lines
 

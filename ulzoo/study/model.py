@@ -19,16 +19,34 @@ from ulzoo.sweep.grid import SEED, Point, check_names, folder_name
 
 
 class Claim(SpecModel):
-    """A number that rises from variant to variant; what falls is written from the other end."""
+    """A number that rises from variant to variant, or that lies within bounds in every run; what falls is
+    written from the other end."""
 
     text: str = Field(min_length=1)
     """The claim in words."""
     source: str = Field(default="", max_length=200)
     """Where it is made, such as "Heek et al. 2026, Table 2"."""
-    number: str = Field(min_length=1)
-    """Name of the record, such as `stage1/heldout/psnr`."""
-    rises: tuple[str, ...] = Field(min_length=2)
+    number: str | tuple[str, ...] = Field(min_length=1)
+    """Name of the record, such as `stage1/heldout/psnr`; or one for each of `rises`."""
+    rises: tuple[str, ...] | None = Field(default=None, min_length=2)
     """Variants, in the order in which the number is claimed to rise."""
+    within: tuple[float, float] | None = None
+    """Lowest and highest value that the number is claimed to have, in every run of every variant."""
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The number of each variant."""
+        return (self.number,) * len(self.rises or "1") if isinstance(self.number, str) else self.number
+
+    @model_validator(mode="after")
+    def _one_each(self) -> Claim:
+        if (self.rises is None) == (self.within is None):
+            raise ValueError("a claim has either rises or within")
+        if self.rises is not None and len(self.numbers) != len(self.rises):
+            raise ValueError(f"a claim has {len(self.numbers)} numbers for {len(self.rises)} variants")
+        if self.within is not None and not (len(self.numbers) == 1 and self.within[0] < self.within[1]):
+            raise ValueError("a claim within bounds has one number, and a lower bound below the upper one")
+        return self
 
 
 class Study(SpecModel):
@@ -56,11 +74,13 @@ class Study(SpecModel):
     @model_validator(mode="after")
     def _known(self) -> Study:
         for claim in self.claims:
+            if claim.rises is None:
+                continue
             if unknown := [name for name in claim.rises if name not in self.variants]:
                 raise ValueError(
                     f"a claim names the variant {unknown[0]!r}; there are {', '.join(self.variants)}"
                 )
-            if len(set(claim.rises)) < len(claim.rises):
+            if len({*zip(claim.rises, claim.numbers, strict=True)}) < len(claim.rises):
                 raise ValueError(f"a claim names a variant twice, got {', '.join(claim.rises)}")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must differ, got {', '.join(map(str, self.seeds))}")

@@ -102,7 +102,11 @@ def _refuse_other(out: Path, specs: Sequence[tuple[Point, Spec]]) -> None:
             continue
         changed = []
         if resolved.is_file():
-            changed = [change.path for change in diff(load_spec(resolved), spec)]
+            # Fields that came since the run was started have their defaults in both.
+            started = load_spec(resolved)
+            if dump_yaml(started) == dump_yaml(spec):
+                continue
+            changed = [change.path for change in diff(started, spec)]
         told = f": {', '.join(changed[:6])}" if changed else ""
         raise RunError(
             f"{directory}: was started with another spec{told}\n"
