@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from ulzoo.autoencoder import Autoencoder
 from ulzoo.data.source import Dataset
 from ulzoo.errors import InterfaceError, Problem, RunError, SpecError
 from ulzoo.inspection import RoleReport, inspect
+from ulzoo.interfaces import DataIO
 from ulzoo.layout_check import check_layout, spec_mesh
 from ulzoo.parallel.mesh import check_batch, make_mesh
 from ulzoo.programs.program import Program
@@ -94,10 +95,11 @@ class Experiment:
 
     @cached_property
     def _stage1(self) -> Program:
-        spec = self.spec
-        return stage1(
-            self.assembly, spec.stage1, mesh=self.mesh, precision=spec.formats, parallel=spec.parallel
-        )
+        spec, assembly = self.spec, self.assembly
+        if spec.stage1.data is not None:
+            # Labels have no part in stage 1, and other data may have none, or others.
+            assembly = replace(assembly, data=DataIO(assembly.data.shape, None))
+        return stage1(assembly, spec.stage1, mesh=self.mesh, precision=spec.formats, parallel=spec.parallel)
 
     @cached_property
     def _stage2(self) -> Program:
