@@ -22,7 +22,7 @@ from ulzoo.examples import CANDIDATES, COUNT, Examples, in_turn
 from ulzoo.interfaces import AbstractBase, SamplerIO
 from ulzoo.metrics.base import RateTable
 from ulzoo.metrics.collecting import Collection, Request, collect
-from ulzoo.metrics.reference_cache import identity, keep, keys_of, recalled
+from ulzoo.metrics.reference_cache import Kept, identity
 from ulzoo.metrics.streams import (
     ImageBatch,
     Opened,
@@ -161,10 +161,8 @@ class TrainedEvaluation:
         """Samplers, steps and guidance."""
         names = {"sampler", "decoder_sampler", "guidance", "starts"}
         found = self.sample.model_dump(mode="json", include=names)
-        if self.stage == 1:
-            # It has no conditions that it could be guided by.
-            found["guidance"], found["model"] = None, "the prior of stage 1"
-        return found
+        # The prior has no conditions that it could be guided by.
+        return found if self.stage == 2 else found | {"guidance": None, "model": "the prior of stage 1"}
 
     def draw(self, count: int, labels: np.ndarray | None, seed: int) -> np.ndarray:
         """`count` samples, uint8 (count, *space, c); the i-th depends on seed, i and its label alone. In
@@ -182,11 +180,9 @@ class TrainedEvaluation:
         self, count: int, labels: np.ndarray | None, seed: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Samples batch by batch: their numbers and images."""
-        base: Any = self.base
+        base: Any = sampled_prior(self.autoencoder.prior) if self.stage == 1 else self.base
         if base is None:
-            if self.stage != 1:
-                raise RunError("there is no base model to sample from: train stage 2 first")
-            base = sampled_prior(self.autoencoder.prior)
+            raise RunError("there is no base model to sample from: train stage 2 first")
         sampler = self.sample.sampler.build(SamplerIO(), key=None)
         decoder_sampler = self.sample.decoder_sampler.build(SamplerIO(), key=None)
         starts = SobolStarts(self.latent_shape, seed) if self.sample.starts == "sobol" else None
@@ -202,35 +198,20 @@ class TrainedEvaluation:
                 placed = put_whole(batch, self.mesh)
                 keys = keys_for(seed, placed.pop("index"))
                 start_noise = placed.pop("start", None)
-                images = generate(
-                    self.autoencoder,
-                    base,
-                    placed,
-                    self.latent_shape,
-                    sampler,
-                    decoder_sampler,
-                    keys,
-                    self.sample.guidance.scale,
-                    self.sample.guidance.log_snr_interval,
-                    start_noise,
-                )
+                guided = (self.sample.guidance.scale, self.sample.guidance.log_snr_interval)
+                how = (sampler, decoder_sampler, keys, *guided, start_noise)
+                images = generate(self.autoencoder, base, placed, self.latent_shape, *how)
                 kept = indices < count
                 yield indices[kept], fetch(images)[kept]
                 progress.advance()
 
     def collect(self, requests: Sequence[Request]) -> Collection:
         """What is kept of streams of images; what was asked for before is not measured again."""
-        keys = keys_of([r for r in requests if r not in self._collected.values], self._identity)
-        kept = recalled(keys)
-        self._collected.values |= kept
-        collected = collect(requests, self._open, self._collected)
-        if not self.skipped:
-            keep(collected.values, {request: key for request, key in keys.items() if request not in kept})
-        return collected
-
-    def _identity(self, stream: Real) -> dict[str, Any] | None:
         # Processes look into folders of their own, and must all pass over the images or none.
-        return None if several() else identity(self.data, self.source(stream.split), stream)
+        if several():
+            return collect(requests, self._open, self._collected)
+        kept = Kept(lambda stream: identity(self.data, self.source(stream.split), stream))
+        return kept.collect(requests, self._open, self._collected, lambda: not self.skipped)
 
     def _open(self, stream: Stream) -> Opened:
         """A stream, to be passed over a batch at a time."""

@@ -15,9 +15,9 @@ import numpy as np
 from ulzoo.data.index_cache import recall, remember
 from ulzoo.data.latents import preprocessing
 from ulzoo.data.source import Source
-from ulzoo.metrics.collecting import Request
+from ulzoo.metrics.collecting import Collection, Request, collect
 from ulzoo.metrics.sinks import Gaussian, Moments, SetHash
-from ulzoo.metrics.streams import Real
+from ulzoo.metrics.streams import Opened, Real, Stream
 from ulzoo.spec.component import Component
 
 KEPT_FROM = 1000
@@ -26,6 +26,33 @@ VERSION = 1
 
 Identity = Callable[[Real], Mapping[str, Any] | None]
 """What the images of a stream are, as plain data; None where that cannot be told, or they are too few."""
+
+
+class Kept:
+    """Collecting that looks among what was kept first.
+
+    Args:
+        identify: what the images of a stream are.
+    """
+
+    def __init__(self, identify: Identity) -> None:
+        self._identify = identify
+
+    def collect(
+        self,
+        requests: Sequence[Request],
+        open_stream: Callable[[Stream], Opened],
+        known: Collection,
+        sound: Callable[[], bool],
+    ) -> Collection:
+        """As `ulzoo.metrics.collecting.collect`; keeps what was computed if, after that, `sound` says so."""
+        keys = keys_of([request for request in requests if request not in known.values], self._identify)
+        found = recalled(keys)
+        known.values |= found
+        collected = collect(requests, open_stream, known)
+        if sound():
+            keep(collected.values, {request: key for request, key in keys.items() if request not in found})
+        return collected
 
 
 def identity(data: Any, source: Source, stream: Real) -> dict[str, Any] | None:
