@@ -162,6 +162,14 @@ def test_the_faster_jpeg_decoder_gives_pillows_pixels(mode, crop, monkeypatch):
     assert asked == [mode] * 6
 
 
+@pytest.mark.parametrize("shape", [(5, 7, 3), (5, 7, 1), (2, 5, 7, 3)])
+def test_mirrored_is_left_to_right(shape):
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    found = decoding.mirrored(image)
+    np.testing.assert_array_equal(found, np.flip(image, axis=-2))
+    assert found.flags.c_contiguous
+
+
 def test_what_the_faster_decoder_refuses_is_left_to_pillow():
     pytest.importorskip("simplejpeg")
     buffer = io.BytesIO()

@@ -135,6 +135,17 @@ def read_picture(
         raise DataError(f"{str(path)!r} is damaged, or no JPEG, PNG or WebP picture ({error})") from error
 
 
+def mirrored(image: np.ndarray) -> np.ndarray:
+    """Left to right: a copy of (*space, c) with its last axis of space turned round.
+
+    One colour at a time: NumPy turns rows of three bytes round four times as slowly.
+    """
+    out = np.empty_like(image)
+    for k in range(image.shape[-1]):
+        out[..., k] = image[..., ::-1, k]
+    return out
+
+
 def crop_box(
     picture: tuple[int, int],
     size: tuple[int, int],

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ulzoo.data.collection import Collection, Picture
-from ulzoo.data.decode import CorruptImage, Offset, centred, decode
+from ulzoo.data.decode import CorruptImage, Offset, centred, decode, mirrored
 from ulzoo.data.listing import is_held_out
 from ulzoo.data.patience import Patience
 from ulzoo.data.pictures import DEFAULT_HELDOUT_FRACTION, PictureDataset
@@ -119,7 +119,7 @@ class PictureSource(Source):
         random_crop = self._config.crop == "random"
         record = self._record(index, lambda: (rng.random(), rng.random()) if random_crop else centred())
         if self._config.flip and rng.random() < 0.5:
-            record["image"] = np.ascontiguousarray(record["image"][:, ::-1])
+            record["image"] = mirrored(record["image"])
         return record
 
     def record_name(self, index: int) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
+from ulzoo.data.decode import mirrored
 from ulzoo.data.source import Record, Source, Split
 from ulzoo.errors import DataError
 
@@ -100,7 +101,7 @@ class PhotographsSource(Source):
         top, left = rng.integers(0, (height - size + 1, width - size + 1))
         record = self._record(index, number, int(top), int(left))
         if self._config.flip and rng.random() < 0.5:
-            record["image"] = np.ascontiguousarray(record["image"][:, ::-1])
+            record["image"] = mirrored(record["image"])
         return record
 
     def record_name(self, index: int) -> str:
