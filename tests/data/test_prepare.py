@@ -199,6 +199,7 @@ def test_a_survey_names_everything_unusual(odd):
         "alpha": ["x/alpha.png"],
         "EXIF-rotated": ["x/turned.jpg"],
         "animated": ["x/moving.png"],
+        "one frame": [],  # of clips
     }
     assert found.tiny == ["x/tiny.png"]
     assert set(found.damaged) == {"x/cut.jpg", "x/text.png"}

@@ -106,4 +106,4 @@ def _oddities(file: Image.Image, turned: bool) -> tuple[str, ...]:
         "EXIF-rotated": turned,
         "animated": getattr(file, "n_frames", 1) > 1,
     }
-    return tuple(name for name in ODDITIES if seen[name])
+    return tuple(name for name in ODDITIES if seen.get(name))
