@@ -21,7 +21,7 @@ from ulzoo.errors import RunError
 from ulzoo.examples import CANDIDATES, COUNT, Examples, in_turn
 from ulzoo.interfaces import AbstractBase, SamplerIO
 from ulzoo.metrics.base import RateTable
-from ulzoo.metrics.collecting import Collection, Request, collect
+from ulzoo.metrics.collecting import Collection, Request
 from ulzoo.metrics.reference_cache import Kept, identity
 from ulzoo.metrics.streams import (
     ImageBatch,
@@ -159,10 +159,11 @@ class TrainedEvaluation:
 
     def sampling_protocol(self) -> dict[str, Any]:
         """Samplers, steps and guidance."""
-        names = {"sampler", "decoder_sampler", "guidance", "starts"}
-        found = self.sample.model_dump(mode="json", include=names)
+        how = self.sample.model_dump(
+            mode="json", include={"sampler", "decoder_sampler", "guidance", "starts"}
+        )
         # The prior has no conditions that it could be guided by.
-        return found if self.stage == 2 else found | {"guidance": None, "model": "the prior of stage 1"}
+        return how if self.stage == 2 else how | {"guidance": None, "model": "the prior of stage 1"}
 
     def draw(self, count: int, labels: np.ndarray | None, seed: int) -> np.ndarray:
         """`count` samples, uint8 (count, *space, c); the i-th depends on seed, i and its label alone. In
@@ -208,9 +209,7 @@ class TrainedEvaluation:
     def collect(self, requests: Sequence[Request]) -> Collection:
         """What is kept of streams of images; what was asked for before is not measured again."""
         # Processes look into folders of their own, and must all pass over the images or none.
-        if several():
-            return collect(requests, self._open, self._collected)
-        kept = Kept(lambda stream: identity(self.data, self.source(stream.split), stream))
+        kept = Kept(lambda one: None if several() else identity(self.data, self.source(one.split), one))
         return kept.collect(requests, self._open, self._collected, lambda: not self.skipped)
 
     def _open(self, stream: Stream) -> Opened:
