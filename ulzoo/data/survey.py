@@ -163,8 +163,8 @@ def survey(
             picture = collection[index]
             facts, image, size = _examined(collection, picture, max_pixels)
             thumb = decode(image, (THUMB, THUMB), channels=3) if index in chosen else None
-            stored = (picture.label, picture.caption is not None, size, _digest(collection, picture))
-            return index, stored, facts, thumb
+            digest = _digest(collection, picture)
+            return index, (picture.label, picture.caption is not None, size, digest), facts, thumb
         except CorruptImage as error:
             # Not among what the bytes are counted of, but a part of the content.
             stored = None if picture is None else (picture.label, False, 0, _digest(collection, picture))
