@@ -70,6 +70,7 @@ OUTERMOST = {
     "blackbox",
     "export",
     "completion",
+    "continuations",
     "encoding",
     "sweep",
     "study",

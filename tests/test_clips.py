@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from ulzoo.clips import Shown, animated_grid, at_rate, marked, read_frames, write_clip
+from ulzoo.clips import GIVEN, Shown, animated_grid, at_rate, marked, read_frames, write_clip
 from ulzoo.errors import DataError, RunError
+from ulzoo.images import side_by_side
 
 
 def some_clip(frames=6, height=10, width=14, channels=3):
@@ -88,6 +89,14 @@ def test_grids_move_and_marks_are_on_given_frames():
     assert_array_equal(sheet[1, :, 15:], clips[1, 1])
     framed = marked(clips[0], np.array([True, False, True, False]))
     assert framed.shape == (4, 12, 16, 3)
-    assert (framed[[0, 2], 0] == 255).all()
+    assert (framed[[0, 2], 0] == GIVEN).all()
     assert (framed[[1, 3], 0] == 0).all()
     assert_array_equal(framed[:, 1:-1, 1:-1], clips[0])
+
+
+def test_marks_are_seen_on_the_white_between_frames():
+    black = np.zeros((2, 4, 4, 1), np.uint8)
+    sheet = side_by_side(marked(black, np.array([True, False])), marked(black, np.array([True, False])))
+    assert (sheet[0, :6] == GIVEN).all()
+    assert (sheet[0, 6:8] == 255).all()
+    assert not (np.array(GIVEN) == 255).all()

@@ -258,14 +258,20 @@ def animated_grid(clips: Sequence[Pixels] | Pixels, columns: int, *, gap: int = 
     return np.stack([grid([clip[t] for clip in clips], columns, gap=gap) for t in range(len(clips[0]))])
 
 
+GIVEN = (255, 160, 0)
+"""Colour of the border of given frames: seen on white as on black."""
+
+
 def marked(clip: Pixels, given: np.ndarray) -> Pixels:
-    """The clip with a border of one pixel, bright around the frames that were given, dark around the others.
+    """The clip in three channels, with a border of one pixel: of the colour `GIVEN` around the frames that
+    were given, black around the others.
 
     Args:
+        clip: of 1 or 3 channels.
         given: bool (t,).
     """
-    framed = np.pad(clip, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    framed = np.pad(clip.repeat(3 // clip.shape[3], axis=3), ((0, 0), (1, 1), (1, 1), (0, 0)))
     bright = framed[given]
-    bright[:, [0, -1]], bright[:, :, [0, -1]] = 255, 255
+    bright[:, [0, -1]], bright[:, :, [0, -1]] = GIVEN, GIVEN
     framed[given] = bright
     return framed

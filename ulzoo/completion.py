@@ -91,6 +91,12 @@ def prolong(
     return np.concatenate(made)[:frames]
 
 
+def usual_frames(base: AbstractBase | None) -> np.ndarray | None:
+    """The frames, bool (t,), that a base model was first of all trained to go on from; None if none."""
+    masks = [getattr(each, "masks", None) for each in getattr(base, "conditioners", ())]
+    return next((np.array(found[0]) for found in masks if found), None)
+
+
 def takes_frames(base: AbstractBase) -> bool:
     """Whether a base model goes on from given frames."""
     return any(isinstance(each, AbstractGridConditioner) for each in getattr(base, "conditioners", ()))

@@ -117,6 +117,11 @@ class TrainedEvaluation:
 
         return self._once(("images", split, limit), make)
 
+    def indices(self, split: Split, limit: int | None = None) -> np.ndarray:
+        """Places in the split, (n,), of the images that `images(split, limit)` gives."""
+        self.images(split, limit)
+        return self._indices[split, limit]
+
     def rates(self, split: Split, limit: int | None, times: int, seed: int) -> RateTable:
         """Rates of the images that `images(split, limit)` gives."""
 
@@ -304,7 +309,7 @@ class TrainedEvaluation:
         split: Split = "heldout"
         images, labels = self.images(split, CANDIDATES)
         chosen = in_turn(labels, len(images), count)
-        index = self._indices[split, CANDIDATES][chosen]
+        index = self.indices(split, CANDIDATES)[chosen]
         table, times, rate_seed = self._rates_at(split, index, images[chosen])
         told = {} if labels is None else {"label": labels[chosen]}
         results, how = self._reconstructions_at(split, index, images[chosen], told)
@@ -323,13 +328,13 @@ class TrainedEvaluation:
 
     def _rates_at(self, split: Split, index: np.ndarray, images: np.ndarray) -> tuple[RateTable, int, int]:
         """Rates of some images, their noise levels per image, and their seed."""
-        for key, found, rows in self._found("rates", split, index):
+        for key, found, rows in self.found("rates", split, index):
             parts = (found.nats, found.log_snr, found.diffusion, found.maps)
             return RateTable(*(part[rows] for part in parts)), key[3], key[4]
         # As a metric's, if there is one, so that no other program is compiled.
         asked = [key[3:] for key in self._kept if key[:2] == ("rates", split)]
         times, seed = asked[0] if asked else (16, 0)
-        placed, keys = self._one_batch(seed, image=images, index=index)
+        placed, keys = self.one_batch(seed, image=images, index=index)
         fetched = fetch(rates(self.autoencoder, placed["image"], keys, times))
         return RateTable(*(np.asarray(part)[: len(index)] for part in fetched)), times, seed
 
@@ -338,16 +343,16 @@ class TrainedEvaluation:
     ) -> tuple[np.ndarray, Mapping[str, Any]]:
         """Reconstructions of some images by the spec's sampler, and their protocol."""
         config = self.sample.decoder_sampler
-        for key, (_, results, how), rows in self._found("reconstructions", split, index):
+        for key, (_, results, how), rows in self.found("reconstructions", split, index):
             if key[4] == config.model_dump_json():
                 return results[rows], how
-        placed, keys = self._one_batch(0, image=images, index=index, **told)
+        placed, keys = self.one_batch(0, image=images, index=index, **told)
         sampler, raw = config.build(SamplerIO(), key=None), raw_conditions(placed)
         results = reconstruct(self.autoencoder, placed["image"], keys, sampler, raw)
         how = {"decoder_sampler": config.model_dump(mode="json"), "seed": 0}
         return fetch(results)[: len(index)], how
 
-    def _found(self, what: str, split: Split, index: np.ndarray) -> Iterator[tuple[Any, Any, np.ndarray]]:
+    def found(self, what: str, split: Split, index: np.ndarray) -> Iterator[tuple[Any, Any, np.ndarray]]:
         """Results of earlier calls that hold all of these images: arguments, results, their rows."""
         for key, value in self._kept.items():
             if key[:2] == (what, split):
@@ -356,7 +361,7 @@ class TrainedEvaluation:
                 if rows.max() < len(measured) and (measured[rows] == index).all():
                     yield key, value, rows
 
-    def _one_batch(self, seed: int, **records: np.ndarray) -> tuple[dict[str, jax.Array], Any]:
+    def one_batch(self, seed: int, **records: np.ndarray) -> tuple[dict[str, jax.Array], Any]:
         """Records, padded to a size that is compiled already if there is one, and a key for each."""
         size = max(self._size, self._rounded(len(records["index"])))
         rows = np.minimum(np.arange(size), len(records["index"]) - 1)

@@ -9,7 +9,7 @@ status.json      which parts are finished
 checkpoints/     stage1, stage2
 samples/
 blackbox/        one folder for each step that was not finite and stopped training (`ulzoo.blackbox`)
-examples/        originals and reconstructions of a few images
+examples/        originals and reconstructions of a few images, predictions of a few clips
 report.html      all of it on one page
 .lock            held by the process that writes
 """

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ulzoo.atomic import write_atomic
-from ulzoo.clips import animated_grid, write_clip
+from ulzoo.clips import animated_grid, marked, write_clip
+from ulzoo.continuations import continued, continued_records
 from ulzoo.errors import RunError
 from ulzoo.evaluation import TrainedEvaluation
 from ulzoo.examples import example_records
@@ -52,6 +53,29 @@ def show_examples(run: Run, evaluation: TrainedEvaluation) -> list[Record]:
     sheet = grid([side_by_side(*pair) for pair in pairs], columns=4)
     run.show([Picture(evaluation.step, "stage1", f"stage1/{examples.split}/examples", sheet)])
     return example_records(examples, evaluation.protocol, is_bound=evaluation.is_bound)
+
+
+def show_continued(run: Run, evaluation: TrainedEvaluation) -> list[Record]:
+    """A few clips and how the base model goes on from their given frames: each as a clip that plays, truth on
+    the left, and as two rows of frames, truth above; given frames have a border. And their PSNR as records.
+
+    None for base models that take no frames, and for clips of other than 1 or 3 channels.
+    """
+    if evaluation.assembly.data.shape[0] not in (1, 3) or (found := continued(evaluation)) is None:
+        return []
+    if run.follows:
+        return []
+    run.examples.mkdir(exist_ok=True)
+    sheets = []
+    for i, pair in enumerate(zip(found.originals, found.made, strict=True)):
+        both = [marked(clip, found.given) for clip in pair]
+        sheets.append(side_by_side(*both))
+        path = run.examples / f"{i:03d}-prediction"
+        write_clip(path.with_suffix(".webp"), animated_grid(both, 2))
+        write_png(path.with_suffix(".png"), sheets[-1])
+    sheet = grid(sheets, columns=1, gap=2 * GAP)
+    run.show([Picture(evaluation.step, "stage2", f"stage2/{found.split}/predictions", sheet)])
+    return continued_records(found, evaluation.protocol)
 
 
 def draw_grid(run: Run, spec: Spec, evaluation: TrainedEvaluation, say: Say) -> Path:

@@ -23,7 +23,7 @@ from ulzoo.records import Record
 from ulzoo.registry import Registry
 from ulzoo.restoring import Which, restore
 from ulzoo.run import Run
-from ulzoo.showing import Say, draw_grid, report_on, show_examples
+from ulzoo.showing import Say, draw_grid, report_on, show_continued, show_examples
 from ulzoo.spec import Spec, dump_yaml, load_spec, spec_hash
 from ulzoo.timing import timed
 from ulzoo.trackers.opening import open_trackers
@@ -147,7 +147,7 @@ def evaluate_stage(
     found |= {id(metric): metric(evaluation) for metric in asking}
     measured: list[Measured] = [record for metric in metrics for record in found[id(metric)]]
     measured += off_target(measured, experiment.spec, evaluation)
-    examples = show_examples(run, evaluation) if stage == 1 else []
+    examples = (show_examples if stage == 1 else show_continued)(run, evaluation)
     warnings = collapse(measured, evaluation, run.records())
     every = [*measured, *examples, *warnings]
     records = [Record(evaluation.step, f"stage{stage}", **record.as_dict()) for record in every]

@@ -7,7 +7,7 @@ import pytest
 from small_run import start
 
 from ulzoo.cli import main
-from ulzoo.clips import at_rate, read_frames, write_clip
+from ulzoo.clips import GIVEN, at_rate, read_frames, write_clip
 from ulzoo.data.moving_digits import MovingDigitsConfig
 from ulzoo.images import write_png
 
@@ -68,6 +68,31 @@ def test_a_run_measures_and_shows_clips(run):
     assert len(list((run / "examples").glob("*-reconstruction.webp"))) > 0
     page = (run / "report.html").read_text()
     assert page.count("data:image/webp;base64,") > 2
+    # What a clip's latent costs, frame by frame: two frames to one of the latent.
+    each = found["stage1/heldout/bits_per_latent_frame"]
+    assert len(each["extra"]["by_frame"]) == 2
+    assert 2 * each["value"] == pytest.approx(sum(each["extra"]["by_frame"]), rel=1e-6)
+    assert 2 * each["value"] == pytest.approx(12 * 12 * 4 * found["stage1/heldout/bits_per_pixel"]["value"])
+    assert "Bits by frame of the latent" in page
+
+
+def test_a_run_shows_how_clips_go_on(run):
+    """From the two frames that are the first of the conditioner's pairs; as the metric has predicted them."""
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    record = next(r for r in records if r["name"] == "stage2/heldout/examples/prediction_psnr")
+    assert record["protocol"]["given"] == [0, 1]
+    shown = sorted((run / "examples").glob("*-prediction.webp"))
+    assert len(shown) == len(record["extra"]["images"]) == 8
+    index = record["extra"]["images"][0]["index"]
+    truth, made = np.split(frames(shown[0]), [14 + 1], axis=2)
+    made = made[:, :, 1:]
+    assert (truth[:, 1:13, 1:13, 0] == some_clip(index)[..., 0]).all()
+    assert (made[:2, 1:13, 1:13] == truth[:2, 1:13, 1:13]).all()
+    assert (made[:2, 0] == GIVEN).all()
+    assert (made[2:, 0] == 0).all()
+    page = (run / "report.html").read_text()
+    assert "Frames with a bright border were given: 1 to 2." in page
+    assert "PSNR of predicted frames" in page
 
 
 def test_predict_keeps_what_is_given_and_says_how_good_the_rest_is(run, tmp_path, capsys):
@@ -82,7 +107,7 @@ def test_predict_keeps_what_is_given_and_says_how_good_the_rest_is(run, tmp_path
     assert made.shape == (4, 70, 70, 3)
     # Given frames are the file's own, inside a bright border; predicted ones have a dark border.
     assert (made[:2, 5:-5:5, 5:-5:5, 0] == clip[:2, ..., 0]).all()
-    assert (made[:2, 0] == 255).all()
+    assert (made[:2, 0] == GIVEN).all()
     assert (made[2:, 0] == 0).all()
     assert json.loads((out / "protocol.json").read_text())["given"] == [0, 1]
     # The future of the file makes no difference.

@@ -91,10 +91,22 @@ def test_metric():
     assert how["reference"]["images"] == 9
 
 
+def test_clips_are_compared_frame_by_frame():
+    originals, images = pairs((3, 5, 12, 14, 1))
+    evaluation = FakeEvaluation(pairs=(originals, images), heldout=(originals, None))
+    (record,) = SSIMConfig(count=3).build(DataIO((1, 5, 12, 14)))(evaluation)
+    clips = zip(originals, images, strict=True)
+    each = [structural_similarity(*clip, window=11, sigma=1.5) for clip in clips]
+    np.testing.assert_allclose(record.extra["by_frame"], np.mean(each, 0), rtol=1e-6)
+    assert record.value == pytest.approx(np.mean(each), rel=1e-6)
+
+
 def test_mistakes():
     with pytest.raises(InterfaceError, match="window: a window of 11 pixels on images of 8 × 9"):
         SSIMConfig().build(DataIO((1, 8, 9)))
     with pytest.raises(InterfaceError, match="is of images"):
-        SSIMConfig().build(DataIO((1, 4, 16, 16)))
+        SSIMConfig().build(DataIO((1, 16)))
+    with pytest.raises(InterfaceError, match="window: a window of 11 pixels on images of 8 × 16"):
+        SSIMConfig().build(DataIO((1, 4, 8, 16)))
     with pytest.raises(ValueError, match="must be odd, got 4"):
         SSIMConfig(window=4)

@@ -53,6 +53,7 @@ class RateAccount:
         bits_per_latent_dim: bits per element of the latent.
         bits_per_pixel: bits per pixel of the data, not per colour value; for video per pixel of each frame.
         bytes_per_image: per image (for video per clip).
+        bits_per_latent_frame: bits per slice along the latent's first axis, which for video is time.
         by_noise_level: sums to `nats`.
         by_position: (*latent space) bits per latent position, mean over images; sums to `nats` in bits.
     """
@@ -64,6 +65,7 @@ class RateAccount:
     bits_per_latent_dim: Estimate
     bits_per_pixel: Estimate
     bytes_per_image: Estimate
+    bits_per_latent_frame: Estimate
     by_noise_level: NoiseSplit
     by_position: Floats
 
@@ -130,6 +132,7 @@ def account(
         bits_per_latent_dim=in_units_of(bit * math.prod(latent_shape)),
         bits_per_pixel=in_units_of(bit * pixels),
         bytes_per_image=in_units_of(bit * 8.0),
+        bits_per_latent_frame=in_units_of(bit * (latent_shape[1] if len(latent_shape) > 1 else 1)),
         by_noise_level=split_by_noise_level(nats, diffusion, log_snr, bins=bins),
         by_position=maps.mean(axis=0) / bit,
     )

@@ -11,13 +11,14 @@ from pydantic import Field
 from ulzoo.spec.component import Component
 
 if TYPE_CHECKING:
+    from ulzoo.diffusion.accounting import Estimate
     from ulzoo.interfaces import DataIO
     from ulzoo.metrics.base import Evaluation, Metric, Record
 
 
 class BitsPerPixelConfig(Component):
     """Rate in bits per pixel, nats, bits per latent dimension and bytes per image, with a bootstrap
-    interval."""
+    interval; of clips also in bits per frame of the latent."""
 
     type: Literal["ulzoo.bits_per_pixel.v1"] = "ulzoo.bits_per_pixel.v1"
     stage: ClassVar[int] = 1
@@ -44,7 +45,7 @@ class BitsPerPixelConfig(Component):
 
 def measure(config: BitsPerPixelConfig, evaluation: Evaluation) -> list[Record]:
     """Four records, one number in four units: `bits_per_pixel`, `nats`, `bits_per_latent_dim`,
-    `bytes_per_image`.
+    `bytes_per_image`; for clips a fifth, `bits_per_latent_frame`, whose `extra` has the bits of each.
 
     The first one's `extra` splits it: `by_noise_level` (bits per pixel in each bin of log-SNR, and what
     belongs to no level), `by_position` (bits of each latent position, which sum to the bits of an image).
@@ -91,12 +92,16 @@ def measure(config: BitsPerPixelConfig, evaluation: Evaluation) -> list[Record]:
         },
         "by_position": rates.by_position,
     }
-    records = []
-    for name, unit, estimate, extra in (
+    units: list[tuple[str, str, Estimate, dict[str, object]]] = [
         ("bits_per_pixel", "bits/pixel", rates.bits_per_pixel, split),
         ("nats", "nats", rates.nats, {}),
         ("bits_per_latent_dim", "bits/dimension", rates.bits_per_latent_dim, {}),
         ("bytes_per_image", "bytes", rates.bytes_per_image, {}),
-    ):
+    ]
+    if rates.by_position.ndim == 3:
+        by_frame = {"by_frame": rates.by_position.sum((1, 2))}
+        units.append(("bits_per_latent_frame", "bits/frame", rates.bits_per_latent_frame, by_frame))
+    records = []
+    for name, unit, estimate, extra in units:
         records.append(Record(f"{prefix}/{name}", estimate.value, unit, protocol, estimate.interval, extra))
     return records

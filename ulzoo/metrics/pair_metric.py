@@ -19,7 +19,8 @@ def pair_measure(config: Any, name: str, network: Network, how: Mapping[str, Any
 
     Args:
         config: with split, count, seed and sampler.
-        name: of the record and of the network's values.
+        name: of the record and of the network's values: (n,), or (n, t) for clips whose frames are compared
+            one by one; `extra` then has the means of each frame.
         network: what compares `images` and `originals` of a batch.
         how: further entries of the protocol.
     """
@@ -29,6 +30,8 @@ def pair_measure(config: Any, name: str, network: Network, how: Mapping[str, Any
 
     def finish(evaluation: Evaluation, collected: Collection) -> list[Record]:
         values = np.asarray(collected[found], np.float64)
+        extra = {"by_frame": values.mean(0)} if values.ndim == 2 else {}
+        values = values.mean(1) if values.ndim == 2 else values
         sha256, count = collected[hashed]
         protocol = {
             **evaluation.protocol,
@@ -42,6 +45,6 @@ def pair_measure(config: Any, name: str, network: Network, how: Mapping[str, Any
             "interval": "95 %, bootstrap over images",
         }
         interval = bootstrap_interval(values[:, None], seed=config.seed)
-        return [Record(f"stage1/{config.split}/{name}", float(values.mean()), "1", protocol, interval)]
+        return [Record(f"stage1/{config.split}/{name}", float(values.mean()), "1", protocol, interval, extra)]
 
     return Measure((found, hashed), finish)

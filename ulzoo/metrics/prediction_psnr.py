@@ -1,4 +1,4 @@
-"""How well the frames that follow given ones are predicted, beside two ways that need no model."""
+"""How well the frames that follow given ones are predicted, beside ways without a model and an oracle's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from ulzoo.errors import InterfaceError
 from ulzoo.spec.component import Component
 
 if TYPE_CHECKING:
@@ -18,8 +17,9 @@ if TYPE_CHECKING:
 
 
 class PredictionPSNRConfig(Component):
-    """PSNR of predicted frames, and its gain over repeating the last given frame; also frame by frame, and
-    against linear motion. Needs a base model with `ulzoo.given_frames.v1`."""
+    """PSNR of predicted frames, its gain over repeating the last given frame, and its gap to an oracle that
+    knows the motion; also frame by frame, and beside linear motion and reconstructions. Needs a base model
+    with `ulzoo.given_frames.v1`."""
 
     type: Literal["ulzoo.prediction_psnr.v1"] = "ulzoo.prediction_psnr.v1"
     stage: ClassVar[int] = 2
@@ -38,57 +38,38 @@ class PredictionPSNRConfig(Component):
 
     def build(self, io: DataIO | None = None, *, key: object = None) -> Metric:
         """Raises InterfaceError for data without so many frames."""
-        if io is not None and len(io.shape) != 4:
-            raise InterfaceError("the data has no frames: (channels, frames, height, width) are needed")
-        if io is not None and self.given + self.horizon > io.shape[1]:
-            asked = f"{self.given} + {self.horizon}"
-            raise InterfaceError(f"{asked} frames are more than a clip's {io.shape[1]}", "horizon")
+        from ulzoo.metrics.prediction_metric import check_frames
+
+        check_frames(self, io)
         return partial(measure, self)
 
 
 def measure(config: PredictionPSNRConfig, evaluation: Evaluation) -> list[Record]:
-    """Two records in dB, `prediction_psnr` and `prediction_gain_over_copy`: means over clips and the first
-    `horizon` predicted frames; `extra` has the means of every predicted frame and of both other ways."""
-    import numpy as np
-
+    """Three records in dB, means over clips and the first `horizon` predicted frames: `prediction_psnr`,
+    `prediction_gain_over_copy` and `prediction_gap_to_oracle`. The first one's `extra` has the means of every
+    frame, for each way of `ulzoo.metrics.prediction_metric.Scores`."""
     from ulzoo.diffusion.accounting import bootstrap_interval
     from ulzoo.metrics.base import Record
+    from ulzoo.metrics.prediction_metric import scores
     from ulzoo.metrics.psnr import CAP, PEAK
 
-    clips, predicted, how = evaluation.predictions(config.split, config.count, config.given, config.seed)
-    ways = {
-        "prediction": predicted[:, config.given :],
-        "copy_of_last_frame": repeated(clips, config.given),
-        "linear_motion": np.stack([moved_on(clip, config.given) for clip in clips]),
-    }
-    ratios = {name: frame_psnr(clips[:, config.given :], frames) for name, frames in ways.items()}
-    protocol = {
-        **evaluation.protocol,
-        **how,
-        "split": config.split,
-        "clips": len(clips),
-        "given": config.given,
-        "horizon": config.horizon,
-        "seed": config.seed,
-        "peak": PEAK,
-        "cap_db": CAP,
-        "interval": "95 %, bootstrap over clips",
-    }
-    by_frame = {f"{name}_by_frame": ratio.mean(0) for name, ratio in ratios.items()}
-    near = {name: ratio[:, : config.horizon].mean(1) for name, ratio in ratios.items()}
-    gain = near["prediction"] - near["copy_of_last_frame"]
+    found = scores(config, evaluation, frame_psnr, {"peak": PEAK, "cap_db": CAP})
+    predicted, copied = found.near("prediction"), found.near("copy_of_last_frame")
 
     def record(name: str, values: np.ndarray, extra: dict[str, object]) -> Record:
         interval = bootstrap_interval(values[:, None], seed=config.seed)
         where = f"stage2/{config.split}/{name}"
-        return Record(where, float(values.mean()), "dB", protocol, interval, extra)
+        return Record(where, float(values.mean()), "dB", found.protocol, interval, extra)
 
+    linear = float((found.near("linear_motion") - copied).mean())
+    decoded = float((found.near("reconstruction") - predicted).mean())
     return [
-        record("prediction_psnr", near["prediction"], by_frame),
+        record("prediction_psnr", predicted, dict(found.by_frame())),
+        record("prediction_gain_over_copy", predicted - copied, {"gain_of_linear_motion": linear}),
         record(
-            "prediction_gain_over_copy",
-            gain,
-            {"gain_of_linear_motion": float((near["linear_motion"] - near["copy_of_last_frame"]).mean())},
+            "prediction_gap_to_oracle",
+            found.near("known_motion") - predicted,
+            {"gap_to_reconstruction": decoded},
         ),
     ]
 
@@ -101,30 +82,3 @@ def frame_psnr(clips: np.ndarray, others: np.ndarray) -> np.ndarray:
 
     pairs = zip(clips, others, strict=True)
     return psnr(np.stack([mean_squared_errors(clip, other) for clip, other in pairs]))
-
-
-def repeated(clips: np.ndarray, given: int) -> np.ndarray:
-    """The last given frame in place of all that follow: uint8 (n, t − given, h, w, c)."""
-    return clips[:, given - 1 : given].repeat(clips.shape[1] - given, axis=1)
-
-
-def moved_on(clip: np.ndarray, given: int) -> np.ndarray:
-    """The last given frame, shifted on by the mean motion of the given ones: uint8 (t − given, h, w, c).
-
-    The motion is one shift of the whole frame, found as the peak of the cross-correlation of first and last
-    given frame (to a pixel, so to 1/(given − 1) pixels a frame); what moves in is the edge's.
-    """
-    import numpy as np
-    from scipy.ndimage import shift
-
-    grey = clip[:given].astype(np.float64).mean(-1)
-    grey -= grey.mean((1, 2), keepdims=True)
-    spectrum = np.fft.rfft2(grey[-1]) * np.conj(np.fft.rfft2(grey[0]))
-    place = np.unravel_index(np.argmax(np.fft.irfft2(spectrum, grey.shape[1:])), grey.shape[1:])
-    # Beyond half the frame the peak stands for a motion the other way.
-    pixels = [at - size if at > size // 2 else at for at, size in zip(place, grey.shape[1:], strict=True)]
-    pace = np.array(pixels) / max(1, given - 1)
-    last = clip[given - 1].astype(np.float64)
-    steps = range(1, len(clip) - given + 1)
-    frames = [shift(last, (*(pace * ahead), 0), order=1, mode="nearest") for ahead in steps]
-    return np.rint(np.clip(frames, 0, 255)).astype(np.uint8)

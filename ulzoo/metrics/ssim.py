@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 class SSIMConfig(Component):
-    """Mean over images of the structural similarity of reconstructions, uint8 against uint8: 1 for equal
-    images."""
+    """Mean over images, or frames of clips, of the structural similarity of reconstructions, uint8 against
+    uint8: 1 for equal images."""
 
     type: Literal["ulzoo.ssim.v1"] = "ulzoo.ssim.v1"
     stage: ClassVar[int] = 1
@@ -51,35 +51,35 @@ class SSIMConfig(Component):
         return value
 
     def build(self, io: DataIO | None = None, *, key: object = None) -> Metric:
-        """A function of an evaluation to one record.
+        """A function of an evaluation to one record; of clips its `extra` has the means of each frame.
 
         Raises:
-            InterfaceError: data that are no images, or images smaller than the window.
+            InterfaceError: data that are neither images nor clips, or smaller than the window.
         """
         from ulzoo.metrics.pair_metric import pair_measure
 
-        if io is not None and len(io.shape) != 3:
-            raise InterfaceError(f"structural similarity is of images; the data are {io.shape}")
-        if io is not None and min(io.shape[1:]) < self.window:
+        if io is not None and len(io.shape) not in (3, 4):
+            raise InterfaceError(f"structural similarity is of images and clips; the data are {io.shape}")
+        if io is not None and min(io.shape[-2:]) < self.window:
             raise InterfaceError(
-                f"a window of {self.window} pixels on images of {io.shape[1]} × {io.shape[2]}", "window"
+                f"a window of {self.window} pixels on images of {io.shape[-2]} × {io.shape[-1]}", "window"
             )
         return pair_measure(self, "ssim", Similarity(self.window, self.sigma), {})
 
 
 @dataclass(frozen=True)
 class Similarity:
-    """The `ssim` of a batch of reconstructions."""
+    """The `ssim` of a batch of reconstructions: (n,), of clips (n, t)."""
 
     window: int
     sigma: float
 
     def open(self) -> Reader:
-        from ulzoo.metrics.structural_similarity import structural_similarity
+        from ulzoo.metrics.structural_similarity import frame_similarity, structural_similarity
 
         def read(batch: Any) -> dict[str, Any]:
-            found = structural_similarity(batch.originals, batch.images, window=self.window, sigma=self.sigma)
-            return {"ssim": found}
+            similarity = frame_similarity if batch.images.ndim == 5 else structural_similarity
+            return {"ssim": similarity(batch.originals, batch.images, window=self.window, sigma=self.sigma)}
 
         return read
 

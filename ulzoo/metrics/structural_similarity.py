@@ -30,6 +30,12 @@ def structural_similarity(x: np.ndarray, y: np.ndarray, *, window: int, sigma: f
     return found
 
 
+def frame_similarity(x: np.ndarray, y: np.ndarray, *, window: int, sigma: float) -> np.ndarray:
+    """(n, t): the similarity of each frame of uint8 clips (n, t, h, w, c) twice."""
+    flat = (clips.reshape(-1, *clips.shape[2:]) for clips in (x, y))
+    return structural_similarity(*flat, window=window, sigma=sigma).reshape(x.shape[:2])
+
+
 def _weighted(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Weighted means along height and width, where the window fits: (h, w, c) → (h', w', c)."""
     for axis in (0, 1):

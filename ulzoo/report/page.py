@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ulzoo.report.figures import MORE_CURVES, by_position, curves, rate_by_level
+from ulzoo.report.frames import bits_by_frame, frames_given, predictions, quality_by_frame
 from ulzoo.report.gaps import collapsed, gaps
 from ulzoo.report.knobs import knobs_of
 from ulzoo.report.numbers import duration, flat, moment
@@ -32,12 +33,16 @@ def page(run: RunData) -> str:
         total=None if seconds is None else duration(seconds),
         samples=sheet(run),
         examples=examples(run),
+        predictions=predictions(run),
+        given=frames_given(run),
+        quality=quality_by_frame(run),
         stages=[
             (stage, curves([run], f"stage{stage}"), curves([run], f"stage{stage}", which=MORE_CURVES))
             for stage in (1, 2)
         ],
         level=rate_by_level([run]),
         position=by_position(run),
+        over_time=bits_by_frame(run),
         knobs=knobs_of(run),
         rows=rows,
         protocols=protocols,

@@ -49,7 +49,7 @@ def sheet(run: RunData) -> str | None:
 
     What lies between the samples is cut out, so that it is as light or dark as the page. Clips are played.
     """
-    if (moving := _clip(run.grid_path.with_suffix(".webp"))) is not None:
+    if (moving := clip_uri(run.grid_path.with_suffix(".webp"))) is not None:
         return moving
     picture = _opened(run.grid_path)
     if picture is None:
@@ -77,17 +77,17 @@ def _without_gaps(picture: Image.Image, columns: int, rows: int, gap: int) -> Im
 
 def examples(run: RunData) -> list[Example]:
     """A run's reconstructions beside their originals, as far as they can be read."""
-    seen = _each(run, "psnr")
-    priced = _each(run, "bits")
+    seen = each_of(run, "psnr")
+    priced = each_of(run, "bits")
     found = []
     for number in range(max(len(seen), len(priced))):
         pair = [run.examples / f"{number:03d}-{name}" for name in ("original", "reconstruction")]
         facts = {**(seen[number] if number < len(seen) else {})}
         facts |= priced[number] if number < len(priced) else {}
-        clips = [_clip(path.with_suffix(".webp")) for path in pair]
+        clips = [clip_uri(path.with_suffix(".webp")) for path in pair]
         if clips[0] is not None and clips[1] is not None:
             moving = (("original", clips[0]), ("reconstruction", clips[1]))
-            found.append(Example(number, facts.get("index"), _words(facts), clips[0], clips[1], moving))
+            found.append(Example(number, facts.get("index"), words_of(facts), clips[0], clips[1], moving))
             continue
         original, result = (_opened(path.with_suffix(".png")) for path in pair)
         if original is None or result is None:
@@ -98,29 +98,37 @@ def examples(run: RunData) -> list[Example]:
             if overlay is not None:
                 large.append(("bits by position", _uri(overlay)))
         before, after = (_uri(_at_most(picture, _THUMBNAIL)) for picture in (original, result))
-        found.append(Example(number, facts.get("index"), _words(facts), before, after, tuple(large)))
+        found.append(Example(number, facts.get("index"), words_of(facts), before, after, tuple(large)))
     return found
 
 
-def _words(facts: dict[str, Any]) -> tuple[str, ...]:
+def words_of(facts: dict[str, Any]) -> tuple[str, ...]:
+    """Class, bits and PSNR of one image, as far as they were recorded."""
     words = [f"class {facts['label']}"] if "label" in facts else []
     words += [f"{_bits(facts['bits'])} bits"] if "bits" in facts else []
     words += [f"{facts['psnr']:.1f} dB"] if "psnr" in facts else []
     return tuple(words)
 
 
-def _clip(path: Path) -> str | None:
+def clip_uri(path: Path) -> str | None:
     """A clip's file as it is; None if there is none that can be read, or one too heavy for a page."""
     if _opened(path) is None or path.stat().st_size > _HEAVIEST_CLIP:
         return None
     return f"data:image/webp;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
+def picture_uri(path: Path) -> str | None:
+    """A picture's data URI; None if there is none that can be read."""
+    picture = _opened(path)
+    return None if picture is None else _uri(_at_most(picture, _HEAVY))
+
+
 def _bits(bits: float) -> str:
     return f"{bits:.1f}" if bits < 1000 else short(bits)
 
 
-def _each(run: RunData, what: str) -> list[dict[str, Any]]:
+def each_of(run: RunData, what: str) -> list[dict[str, Any]]:
+    """What was recorded of each example."""
     records = [record for name, record in run.measured.items() if name.endswith(f"/examples/{what}")]
     return list(records[0].extra.get("images", [])) if records else []
 
