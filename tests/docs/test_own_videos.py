@@ -38,7 +38,7 @@ def least(spec: str) -> str:
     spec = re.sub(r"network: \{.*uvit.*\}", network.replace("P", "[4, 8, 8]"), spec)
     spec = re.sub(r"network: \{.*vit.v1, width.*\}", network.replace("P", "2"), spec)
     spec = re.sub(r"  type: ulzoo.diffusion_prior.v1\n.*\n", "  type: ulzoo.normal_prior.v1\n", spec)
-    spec = re.sub(r"  weighting: .*\n|  prediction: .*\n", "", spec)
+    spec = re.sub(r"  weighting: .*\n", "", spec)
     spec = spec.replace("ulzoo.diffusion_decoder.v1", "ulzoo.mse_decoder.v1")
     spec = spec.replace("channels: [32, 64], blocks: [1, 1]", "channels: [4, 4], blocks: [0, 0]")
     spec = spec.replace("batch_size: 16", "batch_size: 4")
@@ -67,7 +67,7 @@ def test_the_tutorial_runs(here, capsys, as_written):
             captured = capsys.readouterr()
             told[line] = captured.out
             assert not as_written or "warning UL" not in captured.err, line
-    assert "4×4×4×4" in told["ulzoo check videos.yaml"]
+    assert "8×4×4×4" in told["ulzoo check videos.yaml"]
     run = here / "videos-run"
     assert (run / "predictions" / "0001" / "0000-003.webp").is_file()
     predicted = next(line for command, line in told.items() if command.startswith("ulzoo predict"))
