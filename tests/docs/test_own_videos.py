@@ -67,7 +67,7 @@ def test_the_tutorial_runs(here, capsys, as_written):
             captured = capsys.readouterr()
             told[line] = captured.out
             assert not as_written or "warning UL" not in captured.err, line
-    assert "8×4×4×4" in told["ulzoo check videos.yaml"]
+    assert "16×4×4×4" in told["ulzoo check videos.yaml"]
     run = here / "videos-run"
     assert (run / "predictions" / "0001" / "0000-003.webp").is_file()
     predicted = next(line for command, line in told.items() if command.startswith("ulzoo predict"))
