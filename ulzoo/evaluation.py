@@ -118,8 +118,7 @@ class TrainedEvaluation:
         return self._once(("images", split, limit), make)
 
     def indices(self, split: Split, limit: int | None = None) -> np.ndarray:
-        """Places in the split, (n,), of the images that `images(split, limit)` gives."""
-        self.images(split, limit)
+        """Places in the split, (n,), of the images that `images(split, limit)` gave."""
         return self._indices[split, limit]
 
     def rates(self, split: Split, limit: int | None, times: int, seed: int) -> RateTable:
@@ -303,8 +302,7 @@ class TrainedEvaluation:
     def examples(self, count: int = COUNT) -> Examples:
         """A few held-out images, which depend on the split alone: runs on the same data show the same ones.
 
-        What metrics have measured already is not measured again. An image's numbers are its own, so it does
-        not matter in whose company they were measured.
+        What metrics have measured is not measured again: an image's numbers do not depend on its company.
         """
         split: Split = "heldout"
         images, labels = self.images(split, CANDIDATES)
@@ -332,8 +330,7 @@ class TrainedEvaluation:
             parts = (found.nats, found.log_snr, found.diffusion, found.maps)
             return RateTable(*(part[rows] for part in parts)), key[3], key[4]
         # As a metric's, if there is one, so that no other program is compiled.
-        asked = [key[3:] for key in self._kept if key[:2] == ("rates", split)]
-        times, seed = asked[0] if asked else (16, 0)
+        times, seed = next((key[3:] for key in self._kept if key[:2] == ("rates", split)), (16, 0))
         placed, keys = self.one_batch(seed, image=images, index=index)
         fetched = fetch(rates(self.autoencoder, placed["image"], keys, times))
         return RateTable(*(np.asarray(part)[: len(index)] for part in fetched)), times, seed
