@@ -169,7 +169,7 @@ def test_a_prediction_of_any_length_goes_on_chunk_by_chunk(run, tmp_path, capsys
     assert made.shape == (9, 70, 70, 3)
     # Two frames are given; one chunk of four adds two, later ones three each. A longer one begins the same.
     assert (longer[:9] == made).all()
-    assert (made[:2, 0] == 255).all()
+    assert (made[:2, 0] == GIVEN).all()
     assert (made[2:, 0] == 0).all()
     told = json.loads((tmp_path / "long" / "protocol.json").read_text())
     assert (told["frames"], told["overlap"], told["given"]) == (9, 1, [0, 1])
