@@ -163,8 +163,7 @@ class TrainedEvaluation:
 
     def sampling_protocol(self) -> dict[str, Any]:
         """Samplers, steps and guidance; the prior of stage 1 has no conditions that could guide it."""
-        names = {"sampler", "decoder_sampler", "guidance", "starts"}
-        how = self.sample.model_dump(mode="json", include=names)
+        how = self.sample.model_dump(mode="json", include={"sampler", "decoder_sampler", "guidance", "starts"})
         return how if self.stage == 2 else how | {"guidance": None, "model": "the prior of stage 1"}
 
     def draw(self, count: int, labels: np.ndarray | None, seed: int) -> np.ndarray:

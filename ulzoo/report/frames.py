@@ -98,9 +98,8 @@ def _along_time(name: str, title: str, unit: str, record: Record, lines: dict[st
     def paint(axes: Axes) -> None:
         for k, way in enumerate(WAYS):
             if way in lines:
-                marker = "o" if way == "prediction" else ""
-                style = {"color": SERIES[k], "linestyle": LINES[k], "marker": marker, "markersize": 3.5}
-                axes.plot(frames, lines[way], label=WAYS[way], **style)
+                (line,) = axes.plot(frames, lines[way], color=SERIES[k], linestyle=LINES[k], label=WAYS[way])
+                line.set_marker("o" if way == "prediction" else "")
         axes.set_title(title, loc="left", fontweight="bold")
         axes.set_xlabel("frame of the clip")
         axes.set_xticks(frames if len(frames) <= 16 else frames[:: len(frames) // 12])
