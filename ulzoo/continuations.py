@@ -49,7 +49,7 @@ def continued(evaluation: TrainedEvaluation, count: int = COUNT) -> Continued | 
         return None
     clips, labels = evaluation.images("heldout", CANDIDATES)
     chosen = in_turn(labels, len(clips), count)
-    index, clips = evaluation.indices("heldout", CANDIDATES)[chosen], clips[chosen]
+    index, clips = evaluation.indices["heldout", CANDIDATES][chosen], clips[chosen]
     labels = None if labels is None else labels[chosen]
     made, how = _predicted(evaluation, index, given)
     if made is None:

@@ -57,6 +57,7 @@ class TrainedEvaluation:
         protocol: what all numbers share.
         dtype: compute dtype of the networks.
         quiet: show no progress.
+        indices: by split and limit, the places in the split, (n,), of images that were asked for.
     """
 
     stage: int
@@ -73,7 +74,7 @@ class TrainedEvaluation:
     _kept: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     _sources: dict[str, Source] = field(default_factory=dict)
     _drawn: dict[int, np.ndarray] = field(default_factory=dict)
-    _indices: dict[tuple[str, int | None], np.ndarray] = field(default_factory=dict)
+    indices: dict[tuple[str, int | None], np.ndarray] = field(default_factory=dict)
     _size: int = 0
     _collected: Collection = field(default_factory=Collection.empty)
 
@@ -112,14 +113,10 @@ class TrainedEvaluation:
                 for batch in eval_batches(self.source(split), self._batch_size, limit)
             ]
             labels = np.concatenate([b["label"] for b in batches]) if "label" in batches[0] else None
-            self._indices[split, limit] = np.concatenate([b["index"] for b in batches])
+            self.indices[split, limit] = np.concatenate([b["index"] for b in batches])
             return np.concatenate([b["image"] for b in batches]), labels
 
         return self._once(("images", split, limit), make)
-
-    def indices(self, split: Split, limit: int | None = None) -> np.ndarray:
-        """Places in the split, (n,), of the images that `images(split, limit)` gave."""
-        return self._indices[split, limit]
 
     def rates(self, split: Split, limit: int | None, times: int, seed: int) -> RateTable:
         """Rates of the images that `images(split, limit)` gives."""
@@ -163,7 +160,8 @@ class TrainedEvaluation:
 
     def sampling_protocol(self) -> dict[str, Any]:
         """Samplers, steps and guidance; the prior of stage 1 has no conditions that could guide it."""
-        how = self.sample.model_dump(mode="json", include={"sampler", "decoder_sampler", "guidance", "starts"})
+        names = {"sampler", "decoder_sampler", "guidance", "starts"}
+        how = self.sample.model_dump(include=names, mode="json")
         return how if self.stage == 2 else how | {"guidance": None, "model": "the prior of stage 1"}
 
     def draw(self, count: int, labels: np.ndarray | None, seed: int) -> np.ndarray:
@@ -306,7 +304,7 @@ class TrainedEvaluation:
         split: Split = "heldout"
         images, labels = self.images(split, CANDIDATES)
         chosen = in_turn(labels, len(images), count)
-        index = self.indices(split, CANDIDATES)[chosen]
+        index = self.indices[split, CANDIDATES][chosen]
         table, times, rate_seed = self._rates_at(split, index, images[chosen])
         told = {} if labels is None else {"label": labels[chosen]}
         results, how = self._reconstructions_at(split, index, images[chosen], told)
@@ -352,7 +350,7 @@ class TrainedEvaluation:
         """Results of earlier calls that hold all of these images: arguments, results, their rows."""
         for key, value in self._kept.items():
             if key[:2] == (what, split):
-                measured = self._indices[split, key[2]]
+                measured = self.indices[split, key[2]]
                 rows = np.searchsorted(measured, index)
                 if rows.max() < len(measured) and (measured[rows] == index).all():
                     yield key, value, rows
@@ -386,7 +384,7 @@ class TrainedEvaluation:
                 batch.pop("caption", None)  # of the host alone
                 yield put_whole(batch, self.mesh), mask
                 progress.advance()
-            self._indices[split, limit] = np.concatenate(indices)
+            self.indices[split, limit] = np.concatenate(indices)
             self._size = size
 
     def _progress(self, title: str, total: int, images: int) -> Progress:
