@@ -46,7 +46,7 @@ CASES = {
 }
 
 
-QUICK = ("vit", "resnet")
+QUICK = ("vit",)
 
 
 @pytest.mark.parametrize(
