@@ -40,7 +40,7 @@ SMALLER = {
 def test_it_fits_together_as_it_is(builtin_registry):
     assembly, reports = check_fit(load_spec(SPEC, registry=builtin_registry))
     assert assembly.data.shape == (1, 17, 32, 32)
-    assert assembly.latent_shape == (4, 5, 4, 4)
+    assert assembly.latent_shape == (12, 5, 4, 4)
     assert [report.role for report in reports] == ["encoder", "prior", "decoder", "base_model"]
     assert all(report.parameters > 1e4 and report.flops > 1e6 for report in reports)
 
