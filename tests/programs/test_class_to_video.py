@@ -5,6 +5,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from tiny import drawn_state
 
 from ulzoo.data.pipeline import batches
@@ -45,6 +46,7 @@ def test_it_fits_together_as_it_is(builtin_registry):
     assert all(report.parameters > 1e4 and report.flops > 1e6 for report in reports)
 
 
+@pytest.mark.slow
 def test_smaller_it_trains_and_samples_its_classes(builtin_registry):
     spec = load_spec(SPEC, SMALLER, registry=builtin_registry)
     experiment = Experiment.of(spec)
