@@ -22,7 +22,7 @@ from pydantic_core import PydanticUndefined
 from ulzoo.cli.components import bounds_words, type_words
 from ulzoo.registry import KINDS, RESERVED, Registry
 from ulzoo.spec import Component, ComponentOf, Spec, SpecModel
-from ulzoo.spec.fields import field_types
+from ulzoo.spec.fields import field_types, nested_models
 
 HERE = Path(__file__).parent
 MADE = "<!-- Made by docs/generate.py from the code; changes belong there. -->"
@@ -100,11 +100,8 @@ def _parts(model: type[SpecModel]) -> list[type[SpecModel]]:
     """Mappings inside a model that are no components, each once, in the order of the fields."""
     found: list[type[SpecModel]] = []
     for info in model.model_fields.values():
-        for kind in (
-            leaf for field_type in field_types(info) for leaf in (field_type, *get_args(field_type))
-        ):
-            if isinstance(kind, type) and issubclass(kind, SpecModel) and not issubclass(kind, Component):
-                found += [kind, *_parts(kind)]
+        for kind in nested_models(info):
+            found += [kind, *_parts(kind)]
     return list(dict.fromkeys(found))
 
 

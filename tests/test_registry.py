@@ -326,6 +326,63 @@ def test_component_page_shows_fields_bounds_defaults_and_descriptions(folder):
     assert "  no fields\n\n  example:" in component_page(registry, "acme.base.v1")
 
 
+NESTED = """
+from typing import Literal
+from pydantic import Field
+from ulzoo.spec import Component, SpecModel
+
+class Step(SpecModel):
+    '''One of several.
+
+    More about it.
+    '''
+    type: str = "a"
+    factor: float | None = Field(default=None, gt=0)
+    '''How much.'''
+
+class Level(SpecModel):
+    '''One resolution.'''
+    width: int = Field(ge=8)
+    '''Channels.'''
+    steps: tuple[Step, ...] = ()
+
+class Nested(Component):
+    '''Parts in parts.'''
+    type: Literal["acme.nested.v1"] = "acme.nested.v1"
+    levels: tuple[Level, ...] = Field(min_length=1)
+    '''From fine to coarse.'''
+    last: Level | None = None
+    def build(self, io, *, key): return None
+"""
+
+
+def test_component_page_shows_the_fields_of_parts_inside_parts_once(folder):
+    (folder / "fake_nested.py").write_text(NESTED)
+    distribution(folder, "nest", "2", {"network": {"acme.nested.v1": "Nested"}}, "fake_nested")
+    page = component_page(Registry([str(folder)]), "acme.nested.v1")
+    assert page.split("\n", 3)[3] == (
+        "\n"
+        "  levels: list of (Level), at least 1 long (required)\n"
+        "      From fine to coarse.\n"
+        "\n"
+        "      Level: One resolution.\n"
+        "\n"
+        "        width: integer, ≥ 8 (required)\n"
+        "            Channels.\n"
+        "\n"
+        "        steps: list of (Step) = []\n"
+        "\n"
+        "            Step: One of several.\n"
+        "\n"
+        "              type: text = a\n"
+        "\n"
+        "              factor: number or null, > 0 = null\n"
+        "                  How much.\n"
+        "\n"
+        "  last: Level or null = null"
+    )
+
+
 def test_component_page_of_an_unknown_name(folder):
     with pytest.raises(
         RegistryError, match=r"no component named 'acme.konv.v2'; did you mean 'acme.conv.v2'\?"

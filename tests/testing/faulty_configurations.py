@@ -9,6 +9,7 @@ from faults import Scale, ScaleConfig, fault
 from pydantic import Field, field_serializer
 
 from ulzoo.errors import InterfaceError
+from ulzoo.spec import SpecModel
 
 
 class Refusing(ScaleConfig):
@@ -38,6 +39,35 @@ class NoBound(Refusing):
 
     width: int = 1
     """Channels."""
+
+
+class Undescribed(SpecModel):
+    """A part with a field without a word."""
+
+    width: int = Field(default=1, gt=0)
+
+
+class Unbounded(SpecModel):
+    """A part with a number that may be anything."""
+
+    width: int = 1
+    """Channels."""
+
+
+@fault("encoder", "documented", "expected a docstring under the field 'levels.width', got none")
+class PartWithoutDescription(Refusing):
+    """A list of mappings, one of whose fields says nothing."""
+
+    levels: tuple[Undescribed, ...] = ()
+    """From fine to coarse."""
+
+
+@fault("encoder", "documented", "expected a bound on the number 'level.width', such as Field(gt=0), got none")
+class PartWithoutBound(Refusing):
+    """A mapping with a number that may be anything."""
+
+    level: Unbounded | None = None
+    """The coarsest."""
 
 
 @fault("encoder", "documented", "expected replaced_by to name an installed encoder, got no encoder named")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import types
 from collections.abc import Iterable
 from itertools import groupby
@@ -11,9 +12,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from ulzoo.registry import Registry
-from ulzoo.spec.component import Component, ComponentOf
+from ulzoo.spec.component import Component, ComponentOf, SpecModel
 from ulzoo.spec.dump import flow_yaml
-from ulzoo.spec.fields import field_types
+from ulzoo.spec.fields import field_types, nested_models
 
 _WORDS = {int: "integer", float: "number", bool: "true/false", str: "text", type(None): "null"}
 _PLACES: dict[str, tuple[list[str], str, int]] = {
@@ -87,15 +88,27 @@ def _page(registry: Registry, kind: str, name: str) -> str:
         lines += ["", *(f"  {line.strip()}".rstrip() for line in cls.__doc__.strip().splitlines())]
     if cls.replaced_by:
         lines += ["", f"  replaced by {cls.replaced_by}: use that in new specs; old ones keep their meaning"]
-    fields = {key: info for key, info in cls.model_fields.items() if key != "type"}
-    for key, info in fields.items():
-        lines += ["", f"  {key}: {_type(info)}{bounds_words(info.metadata)}{_default(info)}"]
-        lines += [f"      {line.strip()}".rstrip() for line in (info.description or "").splitlines()]
-    if not fields:
-        lines += ["", "  no fields"]
+    lines += _fields(cls, "  ", set()) or ["", "  no fields"]
     if fragment := example_fragment(kind, cls):
         lines += ["", "  example:", *(f"      {line}" for line in fragment)]
     return "\n".join(lines)
+
+
+def _fields(model: type[SpecModel], margin: str, told: set[type[SpecModel]]) -> list[str]:
+    """A paragraph for each field, with those of a mapping inside it below it, once each."""
+    lines: list[str] = []
+    for key, info in model.model_fields.items():
+        if key == "type" and issubclass(model, Component):
+            continue
+        lines += ["", f"{margin}{key}: {_type(info)}{bounds_words(info.metadata)}{_default(info)}"]
+        lines += [f"{margin}    {line.strip()}".rstrip() for line in (info.description or "").splitlines()]
+        for part in nested_models(info):
+            if part not in told:
+                told.add(part)
+                about = " ".join(inspect.cleandoc(part.__doc__ or "").split("\n\n")[0].split())
+                lines += ["", f"{margin}    {part.__name__}: {about}".rstrip()]
+                lines += _fields(part, f"{margin}      ", told)
+    return lines
 
 
 def example_fragment(kind: str, cls: type[Component]) -> list[str]:

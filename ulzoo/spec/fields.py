@@ -74,6 +74,22 @@ def field_types(info: FieldInfo) -> tuple[Any, ...]:
     return marked or tuple(leaves(info.annotation))
 
 
+def nested_models(info: FieldInfo) -> tuple[type[SpecModel], ...]:
+    """Mappings with fields of their own that a field may hold, alone or in a list; components are none."""
+    if any(isinstance(extra, ComponentOf) for extra in info.metadata):
+        return ()
+    return tuple(dict.fromkeys(_models_in(info.annotation)))
+
+
+def _models_in(annotation: Any) -> Iterator[type[SpecModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, SpecModel):
+        if not issubclass(annotation, Component):
+            yield annotation
+        return
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
+
+
 def leaves(annotation: Any) -> Iterator[Any]:
     """The alternatives of a type: unions and Annotated taken apart."""
     origin = get_origin(annotation)

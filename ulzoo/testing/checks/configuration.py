@@ -12,7 +12,9 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from ulzoo.errors import RegistryError
+from ulzoo.spec.component import Component, SpecModel
 from ulzoo.spec.dump import dump_yaml, resolved
+from ulzoo.spec.fields import nested_models
 from ulzoo.spec.text import parse as parse_yaml
 from ulzoo.testing.case import Case
 from ulzoo.testing.example import parse
@@ -43,12 +45,7 @@ def documented(case: Case) -> None:
     cls = type(case.config)
     own = cls.__doc__ if "__doc__" in cls.__dict__ else None
     require(inspect.cleandoc(own or ""), f"a docstring on {cls.__name__}", "none")
-    for name, info in cls.model_fields.items():
-        if name == "type":
-            continue
-        require((info.description or "").strip(), f"a docstring under the field {name!r}", "none")
-        free = _unbounded(info.annotation, info.metadata)
-        require(not free, f"a bound on the number {name!r}, such as Field(gt=0)", "none")
+    _fields_documented(cls, "", set())
     if cls.replaced_by is not None:
         try:
             entry = case.registry.find(case.kind, cls.replaced_by)
@@ -56,6 +53,21 @@ def documented(case: Case) -> None:
             text = str(error).splitlines()[0]
             raise Mismatch(f"replaced_by to name an installed {case.kind}", text) from error
         require(entry.name != case.name, "replaced_by to name another component", f"{entry.name!r} itself")
+
+
+def _fields_documented(model: type[SpecModel], place: str, seen: set[type[SpecModel]]) -> None:
+    """The same of a model's fields and, `place.` before their names, of the mappings inside it."""
+    seen.add(model)
+    for key, info in model.model_fields.items():
+        if key == "type" and issubclass(model, Component):
+            continue
+        name = f"{place}{key}"
+        require((info.description or "").strip(), f"a docstring under the field {name!r}", "none")
+        free = _unbounded(info.annotation, info.metadata)
+        require(not free, f"a bound on the number {name!r}, such as Field(gt=0)", "none")
+        for part in nested_models(info):
+            if part not in seen:
+                _fields_documented(part, f"{name}.", seen)
 
 
 def _unbounded(annotation: Any, metadata: Iterable[Any]) -> bool:
