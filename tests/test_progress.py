@@ -128,11 +128,30 @@ def test_a_terminal_gets_a_bar():
 
     text = drawn_on_a_terminal(120, draw)
     drawn = text.split("\r")
-    assert drawn[1].startswith("stage 1   0% |")
-    # 20 columns for 4 steps; 2 of them are done, one of which is timed.
-    expected = "50% |██████████          | 2/4, 2 steps/s  20 images/s  0:01 left  loss 0.5"
-    assert any(expected in line for line in drawn), drawn
+    assert drawn[1].startswith("stage 1 0/4 |")
+    # 2 steps of 4 are done, one of which is timed; the bar fills the line.
+    expected = "stage 1 2/4, 2 steps/s 20 img/s 0:01 left loss 0.5 |"
+    (line,) = {line for line in drawn if line.startswith(expected)}
+    bar, _, _ = line.removeprefix(expected).partition("|")
+    assert bar.strip("█ ") == ""
+    assert bar.count("█") == len(bar) // 2
     assert text.splitlines()[-1].endswith("stage 1: 4/4 steps in 0:02  2 steps/s  20 images/s  loss 0.5")
+
+
+def test_a_narrow_terminal_keeps_the_numbers():
+    """80 columns hold all that a training step has to say; the bar has what is left of them."""
+
+    def draw(stream):
+        clock = Clock()
+        progress = Progress("stage 1", 1500, images=64, stream=stream, clock=clock)
+        for _ in range(2):
+            clock.now += 0.06 * 100
+            time.sleep(0.11)
+            progress.advance(100, {"loss": 2.23456, "bits/pixel": 0.251234})
+        progress.close()
+
+    text = drawn_on_a_terminal(80, draw)
+    assert "stage 1 200/1500, 16.7 steps/s 1067 img/s 1:18 left loss 2.23 bits/pixel 0.251 " in text
 
 
 def test_a_terminal_without_columns_gets_lines():

@@ -213,6 +213,17 @@ def test_a_damaged_file_of_another_package_is_named_and_harms_nobody(folder, dam
     assert str(bad) in components_table(registry)
 
 
+def test_a_group_that_is_no_kind_is_told(folder):
+    groups = {"encoders": {"acme.vit.v1": "Toy"}, "optimiser": {"acme.o.v1": "O"}}
+    distribution(folder, "acme", "1", groups, "x")
+    registry = Registry([str(folder)])
+    assert registry.entries() == ()
+    assert registry.problems == (
+        "acme: 'ulzoo.encoders' is no group of components; did you mean 'ulzoo.encoder'?",
+        "acme: 'ulzoo.optimiser' is no group of components; did you mean 'ulzoo.optimizer'?",
+    )
+
+
 def test_percent_signs_default_sections_and_bad_targets(folder):
     info = folder / "odd-1.dist-info"
     info.mkdir()

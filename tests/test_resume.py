@@ -70,9 +70,15 @@ def killed_run(tmp_path_factory):
     # Missing, not changed: the process may have been killed before it wrote the checksums.
     for path in (damaged / "opt_state" / "d").iterdir():
         path.unlink()
+    # Of the finished stage 1 too: its end is trained again.
+    ended = directory / "checkpoints" / "stage1" / f"step_{last_step(directory, 1):08d}"
+    for path in (ended / "ema" / "d").iterdir():
+        path.unlink()
     process = start("run", "--resume", directory)
     stdout, stderr = process.communicate(timeout=1200)
     assert process.returncode == 0, stderr[-3000:]
+    assert f"stage 1: its end is damaged, and is trained again: {ended}" in stdout
+    assert "stage 1: continuing at step 32 of 40\n" in stdout
     assert f"stage 2: passed over a damaged checkpoint: {damaged}" in stdout
     assert f"stage 2: continuing at step {int(damaged.name[5:]) - 8} of 40\n" in stdout
     return directory

@@ -166,6 +166,10 @@ def check_metrics(spec: Spec, assembly: Assembly) -> None:
             text = f"{config.type} predicts frames, but no conditioner of the base model is given any"
             fix = ["add {type: ulzoo.given_frames.v1} to base_model.conditioners"]
             problems.append(problem_at(spec, path, text, fix))
+        if getattr(config, "of_classes", False) and spec.base_model is not None and not takes_labels(spec):
+            text = f"{config.type} asks for classes, but no conditioner tells the base model any"
+            fix = ["add {type: ulzoo.class_label.v1} to base_model.conditioners"]
+            problems.append(problem_at(spec, path, text, fix))
     if problems:
         raise SpecError(problems)
 
@@ -184,6 +188,12 @@ def conditioned_on_frames(spec: Spec) -> bool:
     """Whether the base model is declared to go on from given frames."""
     conditioners = getattr(spec.base_model, "conditioners", None) or ()
     return any(getattr(each, "gives_frames", False) for each in conditioners)
+
+
+def takes_labels(spec: Spec) -> bool:
+    """Whether the base model may be told classes; assumed of those that say nothing of conditioners."""
+    conditioners = getattr(spec.base_model, "conditioners", None)
+    return conditioners is None or not all(getattr(each, "gives_frames", False) for each in conditioners)
 
 
 def check_starts(spec: Spec, assembly: Assembly) -> None:

@@ -68,7 +68,8 @@ class Progress:
                 initial=start,
                 desc=title,
                 file=self._stream,
-                bar_format="{desc} {percentage:3.0f}% |{bar:20}| {n_fmt}/{total_fmt}{postfix}",
+                # The bar takes what is left: a narrow terminal cuts it, and not the numbers.
+                bar_format="{desc} {n_fmt}/{total_fmt}{postfix} |{bar}|",
                 mininterval=0.1,
                 dynamic_ncols=True,
             )
@@ -95,7 +96,7 @@ class Progress:
         while now - self._marks[0][0] > _WINDOW and len(self._marks) > 2:
             self._marks.popleft()
         if self._bar is not None:
-            self._bar.set_postfix_str("  ".join(self._facts()), refresh=False)
+            self._bar.set_postfix_str(" ".join(self._facts(digits=3)).replace("images", "img"), refresh=False)
             self._bar.update(steps)
         elif now - self._last_line >= self._every and self.done < self.total:
             # Under way only: `close` says how it ended.
@@ -128,18 +129,18 @@ class Progress:
         (before, done_before), (after, done_after) = self._marks[0], self._marks[-1]
         return (done_after - done_before) / (after - before) if after > before else None
 
-    def _facts(self) -> list[str]:
+    def _facts(self, digits: int = 4) -> list[str]:
         speed = self.speed
         facts = []
         if speed:
-            facts.append(f"{_number(speed)} {self._unit}/s")
+            facts.append(f"{_number(speed, digits)} {self._unit}/s")
             if self._images is not None:
-                facts.append(f"{_number(speed * self._images)} images/s")
+                facts.append(f"{_number(speed * self._images, digits)} images/s")
             facts.append(f"{_duration((self.total - self.done) / speed)} left")
-        return facts + self._named()
+        return facts + self._named(digits)
 
-    def _named(self) -> list[str]:
-        return [f"{name} {_number(value)}" for name, value in self._numbers.items()]
+    def _named(self, digits: int = 4) -> list[str]:
+        return [f"{name} {_number(value, digits)}" for name, value in self._numbers.items()]
 
     def _print(self, line: str) -> None:
         self._stream.write(f"{line}\n")
@@ -158,6 +159,6 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _number(value: float) -> str:
-    """Four significant digits, without an exponent where it can be."""
-    return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.4g}"
+def _number(value: float, digits: int = 4) -> str:
+    """So many significant digits, without an exponent where it can be."""
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.{digits}g}"

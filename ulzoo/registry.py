@@ -272,6 +272,7 @@ def _scan(path: Iterable[object], problems: list[str]) -> Iterator[Entry]:
             distribution = re.sub(r"[-_.]+", "-", found.name).lower()
             if owner.setdefault(distribution, folder) != folder:
                 continue
+            problems += _misnamed_groups(distribution, parser)
             for kind in KINDS:
                 # Not `parser.items`: it interpolates % and lets [DEFAULT] leak into every group.
                 for name, target in parser._sections.get(f"ulzoo.{kind}", {}).items():
@@ -288,6 +289,18 @@ def _scan(path: Iterable[object], problems: list[str]) -> Iterator[Entry]:
                         continue
                     where = f"{point.module_name}:{point.object_name}"
                     yield Entry(kind, name, where, distribution, found.version or "")
+
+
+def _misnamed_groups(distribution: str, parser: Any) -> list[str]:
+    """What is said of groups that look like ulzoo's and are of no kind."""
+    told = []
+    for group in parser._sections:
+        word = group.removeprefix("ulzoo.")
+        if word != group and word not in KINDS:
+            near = difflib.get_close_matches(word, KINDS, 1, 0.6)
+            hint = f"; did you mean 'ulzoo.{near[0]}'?" if near else ""
+            told.append(f"{distribution}: {group!r} is no group of components{hint}")
+    return told
 
 
 def _files(folder: str, problems: list[str]) -> list[tuple[Any, entrypoints.Distribution]]:

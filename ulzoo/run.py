@@ -16,11 +16,7 @@ report.html      all of it on one page
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import re
-import socket
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -33,6 +29,7 @@ from ulzoo.atomic import write_atomic
 from ulzoo.environment import environment
 from ulzoo.errors import RunError
 from ulzoo.records import MetricsFile, Record
+from ulzoo.run_folder import fresh_folder, refuse_taken, take_lock
 from ulzoo.trackers.base import Picture, Trackers
 
 _WRITTEN_AT_CREATION = ("spec.yaml", "resolved.yaml", "manifest.json")
@@ -87,15 +84,15 @@ class Run:
         """
         started = (now or datetime.now().astimezone()).astimezone()
         try:
-            path = _fresh(Path(root), started, name) if directory is None else Path(directory)
+            path = fresh_folder(Path(root), started, name) if directory is None else Path(directory)
             path.mkdir(parents=True, exist_ok=True)
-            lock = _take_lock(path)
+            lock = take_lock(path)
         except OSError as error:
             place = directory or root
             raise RunError(f"{place}: cannot make a run directory: {error.strerror or error}") from error
         run = cls(path, lock)
         try:
-            _refuse_taken(path)
+            refuse_taken(path)
             for folder in (run.samples, run.checkpoints(1), run.checkpoints(2)):
                 folder.mkdir(parents=True)
             write_atomic(path / "spec.yaml", spec_text)
@@ -122,7 +119,7 @@ class Run:
         """
         path = Path(directory)
         if path.is_dir():
-            _refuse_taken(path)
+            refuse_taken(path)
         elif path.exists():
             raise RunError(f"{path}: cannot make a run directory: there is a file of this name")
 
@@ -145,7 +142,7 @@ class Run:
         if missing:
             raise RunError(f"{path}: not a run directory: {', '.join(missing)} missing")
         try:
-            lock = _take_lock(path) if write else None
+            lock = take_lock(path) if write else None
         except OSError as error:
             raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error
         run = cls(path, lock, follows=follow)
@@ -331,58 +328,20 @@ class Run:
         if part not in parts:
             write_atomic(self.directory / "status.json", _json({"finished": [*parts, part]}))
 
+    def mark_unfinished(self, *parts: str) -> None:
+        """Takes back that these parts need no more work.
+
+        Raises:
+            RunError: the run is open for reading only.
+        """
+        if self._writes():
+            left = [part for part in self.finished() if part not in parts]
+            write_atomic(self.directory / "status.json", _json({"finished": left}))
+
     def _writes(self) -> bool:
         if not self.writable and not self.follows:
             raise RunError(f"{self.directory}: opened for reading only")
         return self.writable
-
-
-def _fresh(root: Path, started: datetime, name: str) -> Path:
-    """Makes a folder with a name of its own."""
-    root.mkdir(parents=True, exist_ok=True)
-    label = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
-    stem = f"{started:%Y%m%d-%H%M%S}-{label}"
-    count = 1
-    while True:
-        path = root / (stem if count == 1 else f"{stem}-{count}")
-        try:
-            path.mkdir()
-        except FileExistsError:
-            count += 1
-        else:
-            return path
-
-
-def _refuse_taken(path: Path) -> None:
-    if (path / "manifest.json").exists():
-        raise RunError(
-            f"{path}: there is a run in this directory already\n"
-            f"    continue it with --resume {path}, or choose another directory with --out"
-        )
-    if any(entry.name != ".lock" for entry in path.iterdir()):
-        raise RunError(f"{path}: the directory is not empty\n    choose another directory with --out")
-
-
-def _take_lock(path: Path) -> TextIOWrapper:
-    """The open lock file; the lock ends with it, or with the process, however that ends."""
-    file = (path / ".lock").open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        owner = file.read().strip() or "unknown"
-        file.close()
-        raise RunError(
-            f"{path}: in use by another process (process id {owner})\n"
-            "    wait until it ends or stop it; reading needs no lock: sample, reconstruct, report"
-        ) from None
-    except BaseException:
-        file.close()
-        raise
-    file.truncate(0)
-    file.write(f"{os.getpid()} on {socket.gethostname()}\n")
-    file.flush()
-    return file
 
 
 def _json(data: Mapping[str, Any]) -> str:

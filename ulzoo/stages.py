@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from ulzoo.errors import RunError
+from ulzoo.errors import DamageError, RunError
 from ulzoo.evaluation import TrainedEvaluation
 from ulzoo.experiment import Experiment, metric_stage
 from ulzoo.metrics.base import Record as Measured
@@ -110,6 +110,8 @@ def run_all(run: Run, experiment: Experiment, *, stages: Sequence[int] = (1, 2),
 
     # Read once: other processes of the run must not see a part end that they have not come to.
     finished = run.finished()
+    if 2 in stages and "stage1" in finished and "stage2" not in finished:
+        finished = _with_a_whole_stage1(run, experiment, finished, say)
     for part in parts_of(experiment.spec, stages):
         if part in finished:
             continue
@@ -125,6 +127,20 @@ def run_all(run: Run, experiment: Experiment, *, stages: Sequence[int] = (1, 2),
         run.mark_finished(part)
     if not run.follows:
         report_on(run, say)
+
+
+def _with_a_whole_stage1(
+    run: Run, experiment: Experiment, finished: tuple[str, ...], say: Say
+) -> tuple[str, ...]:
+    """The finished parts, without stage 1 if what it ended with is damaged: its end is then trained again."""
+    try:
+        restore(run, experiment, 1)
+    except DamageError as error:
+        say(f"stage 1: its end is damaged, and is trained again: {error}")
+        again = ("stage1", "evaluate1")
+        run.mark_unfinished(*again)
+        return tuple(part for part in finished if part not in again)
+    return finished
 
 
 def evaluate_stage(

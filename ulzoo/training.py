@@ -14,6 +14,7 @@ from ulzoo.blackbox.recording import record_failure
 from ulzoo.checkpoint import Checkpoints
 from ulzoo.damage_log import damage_hook
 from ulzoo.data.pipeline import Batch, Batches, batches
+from ulzoo.data.same_records import same_records
 from ulzoo.encoding import check_same_latents, stage2_data, trained_on
 from ulzoo.errors import NonFiniteError, TrainingError
 from ulzoo.experiment import Experiment
@@ -85,6 +86,7 @@ def train_stage(
             unfinished = checkpoints.manifest(done).get(UNFINISHED, [])
             check_same_latents(checkpoints.manifest(done), dataset)
         manifest |= trained_on(dataset)
+        saved = None if restored is None else checkpoints.manifest(done)
         run.truncate_after(program.name, done)
         share = local_share(settings.batch_size, program.mesh)
         with (
@@ -106,6 +108,7 @@ def train_stage(
                 stream=io.StringIO() if run.follows else None,
             ) as progress,
         ):
+            manifest |= same_records(saved, stream.source, stage)
             is_bound = experiment.assembly.abstract("prior").is_bound
             log = MetricLog(
                 program.name, units, settings.log_every, run.append, progress, is_bound, unfinished

@@ -8,6 +8,7 @@ import pytest
 from small_run import SPEC, finished_run, without, write_spec
 
 from ulzoo.cli import main
+from ulzoo.errors import RunError
 from ulzoo.images import write_png
 from ulzoo.run import Run
 
@@ -261,6 +262,35 @@ def test_metrics_of_samples_need_a_second_stage(capsys, tmp_path):
     error = told(capsys, "check", path)
     assert "ulzoo.pca_frechet.v1 measures samples, but the spec has no stage 2" in error
     assert "ulzoo.conditional_accuracy.v1 measures samples, but the spec has no stage 2" in error
+
+
+def test_metrics_of_classes_need_a_model_that_is_told_them(capsys, tmp_path):
+    path = write_spec(tmp_path, UNCONDITIONAL)
+    assert (
+        "ulzoo.conditional_accuracy.v1 asks for classes, but no conditioner tells the base model any\n"
+        "    add {type: ulzoo.class_label.v1} to base_model.conditioners\n"
+    ) in told(capsys, "check", path)
+
+
+def test_labels_are_for_models_that_are_told_them():
+    import argparse
+
+    from ulzoo.cli.sample_command import _labels
+
+    asked = argparse.Namespace(label=3, count=2)
+    assert _labels(asked, 10, True).tolist() == [3, 3]
+    with pytest.raises(RunError, match="--label: the base model is not told classes"):
+        _labels(asked, 10, False)
+    assert _labels(argparse.Namespace(label=None, count=2), 10, False).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("command", ["sample", "reconstruct", "interpolate"])
+def test_a_seed_that_jax_would_cut_is_refused(capsys, command):
+    files = {"sample": [], "reconstruct": ["a.png"], "interpolate": ["a.mp4", "b.mp4"]}[command]
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "run", *files, "--seed", "99999999999999999999"])
+    assert stopped.value.code == 2
+    assert "must be less than 4294967296, got 99999999999999999999" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

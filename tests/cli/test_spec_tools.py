@@ -126,3 +126,11 @@ def test_schema_goes_to_a_file(capsys, tmp_path):
     status, out, err = told(capsys, "schema", "--out", tmp_path / "no" / "schema.json")
     assert (status, out) == (2, "")
     assert err == f"{tmp_path / 'no' / 'schema.json'}: cannot be written: No such file or directory\n"
+    # A schema is replaced by a newer one, nothing else is.
+    assert told(capsys, "schema", "-o", path)[0] == 0
+    other = tmp_path / "notes.json"
+    other.write_text("{}")
+    status, out, err = told(capsys, "schema", "-o", other)
+    assert (status, out) == (2, "")
+    assert err == f"{other}: exists, and is no JSON Schema\n    give another name, or remove it\n"
+    assert other.read_text() == "{}"

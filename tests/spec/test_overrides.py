@@ -145,3 +145,18 @@ def test_problems_of_flags_follow_those_of_the_file_and_all_come(registry):
 def test_the_text_given_is_not_changed(load):
     assert load(["stage1.steps=3", "stage1.rate_warmup_steps=0"]) != load([])
     assert load([]) == load(())
+
+
+def test_a_value_of_the_file_that_a_flag_made_wrong_names_the_flag(message):
+    """The place is the file's, since the value there is the wrong one; the flag stands below."""
+    told = message("stage1.steps=1")
+    assert ": stage1.rate_warmup_steps: must be at most steps = 1, got " in told
+    assert told.endswith("\n    with --set stage1.steps=1")
+
+
+@pytest.mark.parametrize("seed", [2**32, 10**20])
+def test_seeds_have_32_bits(load, seed):
+    """JAX would take the last 32 bits of a longer one, which are another seed's."""
+    with pytest.raises(SpecError, match="seed: must be less than 4294967296"):
+        load({"seed": seed})
+    assert load({"seed": 2**32 - 1}).seed == 2**32 - 1

@@ -42,9 +42,9 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status.
 
-    0: done. 1: resuming is not exact (`verify-resume`), or the step is finite this time (`replay`). 2: a
-    mistake that the message says how to mend. 130 and 143: interrupted by hand (SIGINT) and by the system
-    (SIGTERM). Anything else that goes wrong is a bug and keeps its traceback.
+    0: done. 1: resuming is not exact (`verify-resume`), the step is finite this time (`replay`), or data is
+    damaged (`data check`). 2: a mistake that the message says how to mend. 130 and 143: interrupted by hand
+    (SIGINT) and by the system (SIGTERM). Anything else that goes wrong is a bug and keeps its traceback.
     """
     arguments = _parser().parse_args(argv)
     # Orbax, Grain and absl write notes for their own developers.

@@ -64,6 +64,15 @@ def natural(text: str) -> int:
     return value
 
 
+def seed(text: str) -> int:
+    from ulzoo.spec.component import SEEDS
+
+    value = natural(text)
+    if value >= SEEDS:
+        raise argparse.ArgumentTypeError(f"must be less than {SEEDS}, got {text}")
+    return value
+
+
 def rate(text: str) -> float:
     value = scale(text)
     if not value:

@@ -16,6 +16,7 @@ from ulzoo.cli.arguments import (
     positive,
     rate,
     scale,
+    seed,
 )
 from ulzoo.cli.together import add_processes
 
@@ -63,7 +64,7 @@ def _sample(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("-n", "--count", type=positive, default=16, metavar="N", help="how many (16)")
     parser.add_argument("--label", type=int, metavar="K", help="class of all of them; by default all in turn")
-    parser.add_argument("--seed", type=natural, metavar="S", help="by default the spec's")
+    parser.add_argument("--seed", type=seed, metavar="S", help="by default the spec's")
     parser.add_argument(
         "--sampler", metavar="NAME", help="such as ddim or ulzoo.ddim.v1; by default the spec's"
     )
@@ -79,7 +80,7 @@ def _sample(parser: argparse.ArgumentParser) -> None:
 def _reconstruct(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("files", nargs="+", metavar="FILE", help="JPEG, PNG or WebP images; clips for video")
-    parser.add_argument("--seed", type=natural, default=0, metavar="S", help="of the noise (0)")
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="of the noise (0)")
     add_checkpoint(parser)
     parser.add_argument("--fps", type=rate, metavar="N", help="of clips; by default every frame as stored")
     parser.add_argument(
@@ -128,7 +129,7 @@ def _interpolate(parser: argparse.ArgumentParser) -> None:
 def _completion(parser: argparse.ArgumentParser) -> None:
     add_checkpoint(parser)
     parser.add_argument("--label", type=int, metavar="K", help="class, for base models that are told it")
-    parser.add_argument("--seed", type=natural, default=0, metavar="S", help="of the noise (0)")
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="of the noise (0)")
     add_format(parser)
     parser.add_argument("--out", metavar="DIR", help="by default a new folder under RUN/predictions")
 

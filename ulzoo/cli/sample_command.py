@@ -26,19 +26,20 @@ def run(arguments: argparse.Namespace) -> None:
 
         from ulzoo.cli.clip_files import write_result
         from ulzoo.clips import animated_grid, write_clip
-        from ulzoo.experiment import Experiment
+        from ulzoo.experiment import Experiment, takes_labels
         from ulzoo.images import grid, write_png
         from ulzoo.showing import enlargement
         from ulzoo.stages import evaluation_of
 
         experiment = Experiment.of(spec)
         classes = experiment.assembly.data.num_classes
-        labels = _labels(arguments, classes)
+        labels = _labels(arguments, classes, takes_labels(spec))
         evaluation = evaluation_of(run, experiment, 2, checkpoint=arguments.checkpoint)
         folder = empty_folder(arguments.out, run.samples)
         images = evaluation.draw(arguments.count, labels, spec.sample.seed)
+        named = labels is not None and takes_labels(spec)
         for i, image in enumerate(images):
-            label = "" if labels is None else f"-class{labels[i]}"
+            label = f"-class{labels[i]}" if named else ""
             write_result(folder, f"{i:05d}{label}", image, enlarge=1, form=arguments.format)
         columns = max(1, round(np.sqrt(len(images))))
         if classes is not None and classes <= 20 and arguments.label is None:
@@ -100,13 +101,15 @@ def sampler_name(registry: Registry, given: str) -> str:
     raise RegistryError(f"--sampler: no sampler named {given!r}{hint}")
 
 
-def _labels(arguments: argparse.Namespace, classes: int | None) -> Any:
+def _labels(arguments: argparse.Namespace, classes: int | None, conditioned: bool) -> Any:
     import numpy as np
 
     if classes is None:
         if arguments.label is not None:
             raise RunError("--label: the data has no classes")
         return None
+    if arguments.label is not None and not conditioned:
+        raise RunError("--label: the base model is not told classes")
     if arguments.label is None:
         return np.arange(arguments.count, dtype=np.int32) % classes
     if not 0 <= arguments.label < classes:

@@ -23,8 +23,18 @@ def run(arguments: argparse.Namespace) -> None:
         sys.stdout.write(text)
         return
     path = Path(arguments.out)
+    if path.exists() and not _is_schema(path):
+        raise UlzooError(f"{path}: exists, and is no JSON Schema\n    give another name, or remove it")
     try:
         write_atomic(path, text)
     except OSError as error:
         raise UlzooError(f"{path}: cannot be written: {error.strerror or error}") from error
     print(path)
+
+
+def _is_schema(path: Path) -> bool:
+    """Whether a file is a JSON Schema, which a newer one may replace."""
+    try:
+        return "$schema" in json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from ulzoo.spec.component import Component
+from ulzoo.spec.component import SEEDS, Component
 
 if TYPE_CHECKING:
     from ulzoo.diffusion.accounting import Estimate
@@ -32,7 +32,7 @@ class BitsPerPixelConfig(Component):
     times: int = Field(default=16, gt=0)
     """Noise levels per image, stratified."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Of the noise, the times and the bootstrap."""
 
     bins: int = Field(default=20, gt=0)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ulzoo.errors import DataError, InterfaceError
 from ulzoo.metrics.inception_features import check_pictures
-from ulzoo.spec.component import Component
+from ulzoo.spec.component import SEEDS, Component
 from ulzoo.spec.effect import Effect
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class CLIPScoreConfig(Component):
     count: int = Field(default=10_000, ge=1)
     """Samples."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Of the samples and the bootstrap."""
 
     batch_size: Annotated[int, Field(gt=0, le=4096), Effect.PERFORMANCE] = 32

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from ulzoo.errors import DataError, InterfaceError
-from ulzoo.spec.component import Component
+from ulzoo.spec.component import SEEDS, Component
 
 if TYPE_CHECKING:
     from ulzoo.interfaces import DataIO
@@ -22,11 +22,12 @@ class ConditionalAccuracyConfig(Component):
 
     type: Literal["ulzoo.conditional_accuracy.v1"] = "ulzoo.conditional_accuracy.v1"
     stage: ClassVar[int] = 2
+    of_classes: ClassVar[bool] = True
 
     count: int = Field(default=1000, gt=0)
     """Samples."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Of the samples."""
 
     components: int = Field(default=20, gt=0)

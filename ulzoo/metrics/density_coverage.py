@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from ulzoo.metrics.inception_features import InceptionFeatures, write_random_inception
-from ulzoo.spec.component import Component
+from ulzoo.spec.component import SEEDS, Component
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ class DensityCoverageConfig(Component):
     neighbours: int = Field(default=5, ge=1, le=100)
     """A real image's ball reaches to this neighbour."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Of the samples and the bootstrap."""
 
     @classmethod

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from ulzoo.metrics.i3d_features import I3DFeatures, clip_protocol, write_random_i3d
-from ulzoo.spec.component import Component
+from ulzoo.spec.component import SEEDS, Component
 
 if TYPE_CHECKING:
     from ulzoo.interfaces import DataIO
@@ -38,7 +38,7 @@ class FVDConfig(Component):
     real_count: int | None = Field(default=None, ge=2)
     """At most this many real clips of the split, spread evenly; null for all."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Of the samples and the bootstrap."""
 
     resamples: int = Field(default=20, ge=0, le=1000)

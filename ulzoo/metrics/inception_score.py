@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from ulzoo.metrics.inception_features import InceptionFeatures, write_random_inception
-from ulzoo.spec.component import Component
+from ulzoo.spec.component import SEEDS, Component
 
 if TYPE_CHECKING:
     from ulzoo.interfaces import DataIO
@@ -32,7 +32,7 @@ class InceptionScoreConfig(Component):
     count: int = Field(default=50_000, ge=2)
     """Samples."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Of the samples."""
 
     splits: int = Field(default=10, ge=1, le=1000)

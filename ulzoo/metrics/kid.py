@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from ulzoo.metrics.inception_features import InceptionFeatures, write_random_inception
-from ulzoo.spec.component import Component
+from ulzoo.spec.component import SEEDS, Component
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,7 @@ class KIDConfig(Component):
     real_count: int | None = Field(default=10_000, ge=2)
     """At most this many real images of the split, spread evenly; null for all."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Of the samples and the subsets."""
 
     subsets: int = Field(default=100, ge=1, le=10_000)

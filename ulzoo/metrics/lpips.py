@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ulzoo.errors import DataError, InterfaceError
 from ulzoo.metrics.inception_features import check_pictures
-from ulzoo.spec.component import Component, ComponentOf
+from ulzoo.spec.component import SEEDS, Component, ComponentOf
 from ulzoo.spec.effect import Effect
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class LPIPSConfig(Component):
     count: int | None = Field(default=1000, gt=0)
     """At most this many images, spread evenly over the split; null for all."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Of the latent noise, the decoder's sampler and the bootstrap."""
 
     sampler: Annotated[Component, ComponentOf("sampler")] | None = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from ulzoo.errors import InterfaceError
-from ulzoo.spec.component import Component
+from ulzoo.spec.component import SEEDS, Component
 
 if TYPE_CHECKING:
     from ulzoo.interfaces import DataIO
@@ -28,7 +28,7 @@ class PCAFrechetFields(Component):
     count: int = Field(default=1000, ge=2)
     """Samples."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Of the samples."""
 
     components: int = Field(default=32, gt=0)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ulzoo.errors import InterfaceError
 from ulzoo.metrics.i3d_features import I3DFeatures, clip_protocol, write_random_i3d
-from ulzoo.spec.component import Component
+from ulzoo.spec.component import SEEDS, Component
 
 if TYPE_CHECKING:
     from ulzoo.interfaces import DataIO
@@ -44,7 +44,7 @@ class PredictionFVDConfig(Component):
     given: int = Field(default=5, ge=1)
     """Frames given at the beginning of a clip; they are part of what the network sees."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Of the samples' noise and the bootstrap."""
 
     resamples: int = Field(default=20, ge=0, le=1000)

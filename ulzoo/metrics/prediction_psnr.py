@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from ulzoo.spec.component import Component
+from ulzoo.spec.component import SEEDS, Component
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ class PredictionPSNRConfig(Component):
     """Frames given at the beginning of a clip."""
     horizon: int = Field(default=4, ge=1)
     """Predicted frames that the number is the mean over, from the first on."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Of the samples' noise and the bootstrap."""
 
     def build(self, io: DataIO | None = None, *, key: object = None) -> Metric:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ulzoo.spec.component import Component, ComponentOf
+from ulzoo.spec.component import SEEDS, Component, ComponentOf
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +32,7 @@ class PSNRConfig(Component):
     count: int | None = Field(default=1000, gt=0)
     """At most this many images, spread evenly over the split; null for all."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Of the latent noise, the decoder's sampler and the bootstrap."""
 
     sampler: Annotated[Component, ComponentOf("sampler")] | None = None

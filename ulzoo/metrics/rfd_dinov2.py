@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from ulzoo.metrics.dinov2_features import DINOv2Features, write_random_dinov2
-from ulzoo.spec.component import Component, ComponentOf
+from ulzoo.spec.component import SEEDS, Component, ComponentOf
 
 if TYPE_CHECKING:
     from ulzoo.interfaces import DataIO
@@ -38,7 +38,7 @@ class RFDDINOv2Config(Component):
     """At most this many images, spread evenly over the split; null for all. The distance is biased upwards,
     about as one over their number: compare equal numbers."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Of the latent noise, the decoder's sampler and the bootstrap."""
 
     sampler: Annotated[Component, ComponentOf("sampler")] | None = None

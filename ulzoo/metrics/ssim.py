@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from ulzoo.errors import InterfaceError
-from ulzoo.spec.component import Component, ComponentOf
+from ulzoo.spec.component import SEEDS, Component, ComponentOf
 
 if TYPE_CHECKING:
     from ulzoo.interfaces import DataIO
@@ -31,7 +31,7 @@ class SSIMConfig(Component):
     count: int | None = Field(default=1000, gt=0)
     """At most this many images, spread evenly over the split; null for all."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Of the latent noise, the decoder's sampler and the bootstrap."""
 
     sampler: Annotated[Component, ComponentOf("sampler")] | None = None

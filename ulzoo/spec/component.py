@@ -54,6 +54,9 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from ulzoo.errors import RegistryError
 from ulzoo.spec.effect import Effect
 
+SEEDS = 2**32
+"""Seeds are below this: of a longer one JAX's keys would take the last 32 bits, another seed's."""
+
 KIND_KEY = "x-component"
 """Stands in a model's JSON schema for whatever components of a kind are installed; its value is the kind."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -12,7 +13,7 @@ from pydantic_core import ErrorDetails, PydanticUndefined
 from ulzoo.errors import Problem
 from ulzoo.spec.component import Resolution
 from ulzoo.spec.fields import Place
-from ulzoo.spec.text import Document, Location
+from ulzoo.spec.text import Document, Location, is_override
 
 _EXPECTED = {
     "int": "a whole number",
@@ -203,6 +204,11 @@ def _problem(location: Location, same: list[_Found], document: Document) -> Prob
     if first.show and first.input is not PydanticUndefined:
         text += f", got {show(first.input)}"
     mark = document.mark(location)
-    return Problem(
-        mark.where, dotted(location), text, tuple(line for f in same for line in f.fix), mark.order
-    )
+    fix = [line for found in same for line in found.fix]
+    for at, other in document.marks.items():
+        # A value of the file that became wrong beside one that a flag gave, and that is named.
+        beside = location and len(at) == len(location) and at[:-1] == location[:-1] and at != location
+        named = beside and re.search(rf"\b{re.escape(str(at[-1]))}\b", text)
+        if named and is_override(other) and not is_override(mark):
+            fix.append(f"with {other.where}")
+    return Problem(mark.where, dotted(location), text, tuple(fix), mark.order)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator
 
-from ulzoo.spec.component import Component, ComponentOf, SpecModel, default_component
+from ulzoo.spec.component import SEEDS, Component, ComponentOf, SpecModel, default_component
 from ulzoo.spec.effect import Effect, Later
 from ulzoo.spec.parallel import Parallel
 from ulzoo.spec.precision import Precision
@@ -142,7 +142,7 @@ class Sample(SpecModel):
     batch_size: Annotated[int, Effect.PERFORMANCE] = Field(default=256, gt=0)
     """Samples drawn at once, over all devices."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Seed of the samples' noise."""
 
     sampler: Annotated[Component, ComponentOf("sampler")] = default_component("ulzoo.ddim.v1", steps=64)
@@ -183,7 +183,7 @@ class Spec(SpecModel):
     name: Annotated[str | None, Effect.NOTHING] = None
     """A word for run directories and reports: letters, digits, `.`, `_` and `-`."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Seed of parameters, data order and training noise."""
 
     data: Annotated[Component, ComponentOf("dataset"), Effect.DATA]

@@ -61,6 +61,11 @@ class Document:
         return self.marks.get(location, Mark("<spec>", (0, 0, 0)))
 
 
+def is_override(mark: Mark) -> bool:
+    """Whether a value came from the command line or a mapping, not from the file."""
+    return mark.order[0] == 1
+
+
 @dataclass(frozen=True)
 class _Node:
     """A value of the text; `content` is a scalar, a list of nodes, or pairs of key node and value node."""
