@@ -140,6 +140,15 @@ class MetricsFile:
         """Drops records of `stage` beyond `step`."""
         self.keep(lambda record: record.stage != stage or record.step <= step)
 
+    def order_by_stage(self) -> None:
+        """Puts the records of stage 1 before those of stage 2, else as they are."""
+        self.close()
+        lines = self._complete_lines()
+        stages = [self._parsed(number, line).stage for number, line in enumerate(lines, start=1)]
+        order = sorted(range(len(lines)), key=lambda k: stages[k])
+        if order != list(range(len(lines))):
+            write_atomic(self.path, "".join(lines[k] for k in order))
+
     def close(self) -> None:
         if self._file is not None:
             self._file.close()

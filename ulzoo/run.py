@@ -246,6 +246,11 @@ class Run:
         self._metrics.keep(lambda record: (record.stage, record.step, record.name) not in new)
         self.append(records)
 
+    def order_by_stage(self) -> None:
+        """Records of stage 1 before those of stage 2, as if nothing of it had been done again."""
+        if self._writes():
+            self._metrics.order_by_stage()
+
     def records(self) -> list[Record]:
         """All records, in order, but half a line at the end. Raises RunError if a line is not a record."""
         return self._metrics.records()

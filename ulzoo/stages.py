@@ -124,6 +124,9 @@ def run_all(run: Run, experiment: Experiment, *, stages: Sequence[int] = (1, 2),
                     evaluate_stage(run, experiment, evaluation(stage), say, again=True)
                 else:
                     draw_grid(run, experiment.spec, evaluation(stage), say)
+                if part == "evaluate1":
+                    # After an end of stage 1 that was trained again, records of stage 2 may be there already.
+                    run.order_by_stage()
         run.mark_finished(part)
     if not run.follows:
         report_on(run, say)
