@@ -104,7 +104,7 @@ def _spellings(entry: Entry, others: Iterable[Entry]) -> list[str]:
 
 
 def _silence() -> dict[str, Any]:
-    reason = {"type": "string", "minLength": 1}
+    reason = {"type": "string", "pattern": r"\S"}
     codes = {rule.code: {**reason, "description": f"{rule.title}. Say why it is meant."} for rule in RULES}
     return {"properties": codes, "additionalProperties": False}
 

@@ -203,8 +203,8 @@ def test_guidance_needs_something_to_be_guided_by(capsys, tmp_path):
         f"{path}:22:65: sample.guidance.scale: 2 guides an unconditional model;"
         " it has nothing to be guided by\n"
         "    give base_model.conditioners, or leave guidance at 1\n"
-        f"{path}:27:5: evaluate.3: ulzoo.conditional_accuracy.v1 asks for classes, but no conditioner tells the"
-        " base model any\n"
+        f"{path}:27:5: evaluate.3: ulzoo.conditional_accuracy.v1 asks for classes, but no conditioner tells"
+        " the base model any\n"
         "    add {type: ulzoo.class_label.v1} to base_model.conditioners\n"
     )
     path = write_spec(tmp_path, SPEC.replace("width: 8}]", "width: 8, dropout: 0.0}]"))

@@ -61,6 +61,12 @@ def test_every_dataset_has_a_test_here(builtin_registry):
     assert names == {f"ulzoo.{format}.v1" for format in (*formats, "photographs")}
 
 
-def test_tensorboard(builtin_registry):
-    pytest.importorskip("tensorboardX")
-    check_component("ulzoo.tensorboard.v1", registry=builtin_registry)
+@pytest.mark.parametrize(("name", "package"), [("tensorboard", "tensorboardX"), ("wandb", "wandb")])
+def test_trackers(name, package, builtin_registry):
+    pytest.importorskip(package)
+    check_component(f"ulzoo.{name}.v1", registry=builtin_registry)
+
+
+def test_every_tracker_has_a_test_here(builtin_registry):
+    names = {entry.name for entry in builtin_registry.entries("tracker")}
+    assert names == {"ulzoo.tensorboard.v1", "ulzoo.wandb.v1"}

@@ -176,7 +176,7 @@ def _report(parser: argparse.ArgumentParser) -> None:
         "directories", nargs="+", metavar="RUN", help="a run directory; several are shown beside each other"
     )
     parser.add_argument(
-        "--out", metavar="FILE", help="by default RUN/report.html, for several runs comparison.html"
+        "-o", "--out", metavar="FILE", help="by default RUN/report.html, for several runs comparison.html"
     )
 
 
@@ -270,7 +270,7 @@ def _bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", type=int, choices=(1, 2), help="only this stage; by default all")
     parser.add_argument("--steps", type=positive, default=50, metavar="N", help="timed steps (50)")
     parser.add_argument(
-        "--out", metavar="FILE", help="by default bench-SPEC-HARDWARE.json here, with their names"
+        "-o", "--out", metavar="FILE", help="by default bench-SPEC-HARDWARE.json here, with their names"
     )
     add_set(parser)
 

@@ -132,5 +132,6 @@ def contents(names: Names, kind: str) -> dict[str, str]:
         f"{names.module}/config.py": fill(f"kinds/{kind}.config.template"),
         f"{names.module}/module.py": fill(f"kinds/{kind}.module.template"),
         spec_file(kind): fill("spec.yaml.template", **fragments(kind, names.name)),
+        "tests/conftest.py": fill("conftest.py.template"),
         f"tests/test_{names.module}.py": fill("test.py.template"),
     }
