@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from ulzoo.spec.component import Component
+from ulzoo.spec.component import SEEDS, Component
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +32,7 @@ class PredictionSSIMConfig(Component):
     """Frames given at the beginning of a clip."""
     horizon: int = Field(default=4, ge=1)
     """Predicted frames that the number is the mean over, from the first on."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Of the samples' noise and the bootstrap."""
     window: int = Field(default=11, ge=3, le=99)
     """Pixels of a side of the window, odd; frames must be as large. Papers take 11."""
