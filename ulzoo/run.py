@@ -357,7 +357,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged: {error}") from error
+        raise RunError(f"{path}: {f'damaged: {error}' if path.exists() else 'missing'}") from error
     if not isinstance(data, dict):
         raise RunError(f"{path}: damaged: not a table")
     return data

@@ -100,3 +100,14 @@ def test_the_page_has_all_of_it(run):
 def test_a_prediction_that_is_gone_is_left_out(tmp_path):
     directory = make_run(tmp_path / "run", lines=lines())
     assert predictions(read_run(directory)) == []
+
+
+def test_predictions_whose_clips_are_gone_are_named(tmp_path):
+    from ulzoo.report.gaps import gaps
+    from ulzoo.report.pictures import examples, sheet
+
+    run = read_run(make_run(tmp_path / "run", lines=lines()))
+    assert gaps(run, sheet(run), examples(run), predictions(run)) == [
+        f"0 of 1 predictions are shown: in {run.examples} the pictures of 000 are missing, damaged or too"
+        " heavy for a page."
+    ]

@@ -196,7 +196,7 @@ def test_a_damaged_file_is_named_and_the_rest_is_shown(tmp_path, quick, name):
     assert "Enlarge: class 0" in " ".join(e.attributes.get("aria-label", "") for e in page.all("button"))
 
 
-def test_pictures_that_are_gone_or_cut_are_left_out(tmp_path, quick):
+def test_pictures_that_are_gone_or_cut_are_left_out_and_named(tmp_path, quick):
     directory = make_run(tmp_path / "run")
     (directory / "examples" / "001-original.png").write_bytes(b"\x89PNG\r\n")
     (directory / "examples" / "002-reconstruction.png").unlink()
@@ -204,8 +204,52 @@ def test_pictures_that_are_gone_or_cut_are_left_out(tmp_path, quick):
     page = page_of(directory)
     assert len(page.all("dialog")) == 2
     assert page.section("samples") == "Samples There are none."
+    grid = directory / "samples" / "grid.png"
+    examples = f"in {directory / 'examples'} the pictures of"
+    why = "are missing, damaged or too heavy for a page."
+    assert notice(page) == [
+        f"Cannot be read: {grid}: no picture, or a damaged one",
+        f"2 of 4 reconstructions are shown: {examples} 001, 002 {why}",
+    ]
     shutil.rmtree(directory / "examples")
-    assert "There are none." in page_of(directory).section("reconstructions")
+    grid.unlink()
+    page = page_of(directory)
+    assert "There are none." in page.section("reconstructions")
+    assert notice(page) == [
+        f"Cannot be read: {grid}: missing",
+        f"0 of 4 reconstructions are shown: {examples} 000, 001, 002, 003 {why}",
+    ]
+
+
+MEASURING = f"{SPEC}evaluate: [{{type: ulzoo.bits_per_pixel.v1}}]\n"
+
+
+def test_records_that_are_gone_are_blamed_and_not_the_spec(tmp_path, quick):
+    directory = make_run(tmp_path / "run", spec=MEASURING)
+    path = directory / "metrics.jsonl"
+    whole = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in whole if "/heldout/bits_per_pixel" not in line))
+    assert notice(page_of(directory)) == [
+        "No rate by noise level and position: metrics.jsonl lacks the record of ulzoo.bits_per_pixel.v1,"
+        " which the spec's `evaluate` names; `ulzoo evaluate` measures it again."
+    ]
+    path.unlink()
+    assert notice(page_of(directory)) == [f"Cannot be read: {path}: missing"]
+
+
+def test_a_spec_that_does_not_measure_the_rate_is_told_what_does(tmp_path, quick):
+    lines = [record for record in records() if record.name != "stage1/heldout/bits_per_pixel"]
+    assert notice(page_of(make_run(tmp_path / "run", lines=lines))) == [
+        "No rate by noise level and position: the spec's `evaluate` names no metric that records them, such"
+        " as ulzoo.bits_per_pixel.v1."
+    ]
+
+
+@pytest.mark.parametrize("name", ["resolved.yaml", "spec.yaml", "manifest.json"])
+def test_a_file_that_is_missing_is_called_missing(tmp_path, quick, name):
+    directory = make_run(tmp_path / "run")
+    (directory / name).unlink()
+    assert notice(page_of(directory)) == [f"Cannot be read: {directory / name}: missing"]
 
 
 def test_a_curve_of_a_run_that_was_continued_is_one_line(tmp_path):

@@ -46,14 +46,15 @@ def comparison(runs: Sequence[RunData], settings: Sequence[Setting]) -> str:
     names = [f"{letter} {word}" for letter, word in zip(letters, words, strict=True)]
     seconds = [total_seconds(run) for run in runs]
     shown = [examples(run) for run in runs]
+    sheets = [sheet(run) for run in runs]
     return render(
         "comparison.html",
         runs=list(zip(letters, runs, strict=True)),
         names=names,
-        gaps=[gaps(run) for run in runs],
+        gaps=[gaps(*each) for each in zip(runs, sheets, shown, strict=True)],
         totals=["unknown" if value is None else duration(value) for value in seconds],
         knobs=[knobs_of(run) for run in runs],
-        samples=[sheet(run) for run in runs],
+        samples=sheets,
         shared=shared_examples(shown),
         rows=record_rows(runs),
         settings=settings,

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ulzoo.report.frames import Prediction
 from ulzoo.report.numbers import short
+from ulzoo.report.pictures import Example, each_of
 from ulzoo.report.reading import RunData
 
+_SPLITS_THE_RATE = "ulzoo.bits_per_pixel.v1"
 
-def gaps(run: RunData) -> list[str]:
-    """A sentence for each thing that is missing, the gravest first."""
+
+def gaps(
+    run: RunData,
+    samples: str | None,
+    examples: Sequence[Example],
+    predictions: Sequence[Prediction] | None = None,
+) -> list[str]:
+    """A sentence for each thing that is missing, the gravest first.
+
+    Args:
+        samples, examples, predictions: what could be read of them; None for predictions on a page that
+            shows none.
+    """
     found = [f"Cannot be read: {fault}" for fault in run.faults]
     stages = [1, 2] if run.setting("stage2") or not run.spec else [1]
     for stage in stages:
@@ -16,19 +32,54 @@ def gaps(run: RunData) -> list[str]:
             found.append(f"Stage {stage} is trained but was not measured.")
     if not run.setting("base_model") and run.spec:
         found.append("The spec has no base model: there is no stage 2 and there are no samples.")
-    elif "stage2" in run.finished and not run.grid_path.exists():
-        found.append("No samples were drawn.")
-    if "evaluate1" in run.finished:
+    elif samples is None:
+        found += _no_samples(run)
+    found += _left_out(run, "reconstructions", max(len(each_of(run, w)) for w in ("psnr", "bits")), examples)
+    if predictions is not None:
+        found += _left_out(run, "predictions", len(each_of(run, "prediction_psnr")), predictions)
+    # Of a run without its records nothing is known but that they are gone, which is said above.
+    if "evaluate1" in run.finished and run.records_path.exists():
         if run.split_of_rate() is None:
-            found.append(
-                "No rate by noise level and position: the spec's `evaluate` names no metric that records"
-                " them, such as ulzoo.bits_per_pixel.v1."
-            )
+            found.append(f"No rate by noise level and position: {_why_no_split(run)}.")
         if not any(name.endswith("/examples/psnr") for name in run.measured):
-            found.append("No reconstructions were kept; `ulzoo evaluate` makes them.")
+            found.append("No reconstructions were recorded; `ulzoo evaluate` makes them.")
     if run.finished and not run.timings:
         found.append("No timings were noted.")
     return found
+
+
+def _no_samples(run: RunData) -> list[str]:
+    if run.grid_path.exists():
+        return [f"Cannot be read: {run.grid_path}: no picture, or a damaged one"]
+    if "samples" in run.finished:
+        return [f"Cannot be read: {run.grid_path}: missing"]
+    return ["No samples were drawn."] if "stage2" in run.finished else []
+
+
+def _left_out(
+    run: RunData, what: str, recorded: int, shown: Sequence[Example] | Sequence[Prediction]
+) -> list[str]:
+    there = {one.number for one in shown}
+    absent = [f"{number:03d}" for number in range(recorded) if number not in there]
+    if not absent:
+        return []
+    return [
+        f"{len(there)} of {recorded} {what} are shown: in {run.examples} the pictures of {', '.join(absent)}"
+        " are missing, damaged or too heavy for a page."
+    ]
+
+
+def _why_no_split(run: RunData) -> str:
+    if not run.spec:
+        return "no record has them"
+    chosen = run.setting("evaluate", [])
+    types = [metric.get("type") for metric in chosen if isinstance(metric, dict)]
+    if any(str(name).rpartition("::")[2] == _SPLITS_THE_RATE for name in types):
+        return (
+            f"metrics.jsonl lacks the record of {_SPLITS_THE_RATE}, which the spec's `evaluate` names;"
+            " `ulzoo evaluate` measures it again"
+        )
+    return f"the spec's `evaluate` names no metric that records them, such as {_SPLITS_THE_RATE}"
 
 
 def _training(run: RunData, stage: int) -> list[str]:

@@ -24,16 +24,17 @@ def page(run: RunData) -> str:
     """The report of a run as one HTML document."""
     rows, protocols = measured_rows(run)
     seconds = total_seconds(run)
+    samples, pairs, continued = sheet(run), examples(run), predictions(run)
     return render(
         "run.html",
         run=run,
-        gaps=gaps(run),
+        gaps=gaps(run, samples, pairs, continued),
         collapsed=collapsed(run),
         key=key_numbers(rows),
         total=None if seconds is None else duration(seconds),
-        samples=sheet(run),
-        examples=examples(run),
-        predictions=predictions(run),
+        samples=samples,
+        examples=pairs,
+        predictions=continued,
         given=frames_given(run),
         quality=quality_by_frame(run),
         stages=[

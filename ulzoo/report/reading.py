@@ -33,7 +33,8 @@ class RunData:
         timings: see `ulzoo.timing`.
         grid: what `samples/grid.png` shows; empty if that is not known.
         faults: what could not be read, a sentence each.
-        report_path, resolved_path, grid_path, examples: places of these files, which may be missing.
+        report_path, resolved_path, records_path, grid_path, examples: places of these files, which may
+            be missing.
     """
 
     directory: Path
@@ -48,6 +49,7 @@ class RunData:
     faults: tuple[str, ...]
     report_path: Path
     resolved_path: Path
+    records_path: Path
     grid_path: Path
     examples: Path
 
@@ -98,7 +100,8 @@ def read_run(directory: str | Path) -> RunData:
         raise RunError(f"{path}: no such run directory")
     # Not `Run.open`, which refuses what is incomplete.
     run = Run(path, None)
-    known = (run.spec_path, run.resolved_path, path / "manifest.json", path / "metrics.jsonl")
+    records_path = path / "metrics.jsonl"
+    known = (run.spec_path, run.resolved_path, path / "manifest.json", records_path)
     if not any(file.is_file() for file in known):
         raise RunError(f"{path}: not a run directory: {', '.join(file.name for file in known)} missing")
     faults: list[str] = []
@@ -106,6 +109,9 @@ def read_run(directory: str | Path) -> RunData:
     def attempt(read: Callable[[], T], otherwise: T) -> T:
         try:
             return read()
+        except FileNotFoundError as error:
+            faults.append(f"{error.filename}: missing")
+            return otherwise
         except (RunError, SpecError, OSError, ValueError) as error:
             faults.append(str(error).splitlines()[0])
             return otherwise
@@ -113,6 +119,10 @@ def read_run(directory: str | Path) -> RunData:
     resolved_text = attempt(lambda: _text(run.resolved_path), "")
     nothing: tuple[list[Record], list[str]] = ([], [])
     records, lines = attempt(run.readable_records, nothing)
+    finished: tuple[str, ...] = attempt(run.finished, ())
+    # A run at its beginning has no records yet.
+    if finished and not records_path.exists():
+        faults.append(f"{records_path}: missing")
     grid_path = run.samples / "grid.png"
     grid: Mapping[str, Any] = {}
     if grid_path.exists():
@@ -123,13 +133,14 @@ def read_run(directory: str | Path) -> RunData:
         spec_text=attempt(lambda: _text(run.spec_path), ""),
         resolved_text=resolved_text,
         manifest=attempt(run.manifest, {}),
-        finished=attempt(run.finished, ()),
+        finished=finished,
         records=tuple(records),
         timings=tuple(attempt(run.timings, [])),
         grid=grid,
         faults=(*faults, *lines),
         report_path=run.report_path,
         resolved_path=run.resolved_path,
+        records_path=records_path,
         grid_path=grid_path,
         examples=run.examples,
     )
