@@ -19,6 +19,8 @@ from ulzoo.spec import (
     show,
     spec_hash,
 )
+from ulzoo.spec.diff import _unchosen
+from ulzoo.spec.dump import resolved
 from ulzoo.spec.effect import effect_of
 
 OVERRIDES = MappingProxyType(
@@ -131,6 +133,40 @@ def test_what_is_printed(load):
     same = diff_text(load(), load("sample.count=1"), ("a", "b"))
     assert same.endswith("\n\nthe same trained weights: the hashes are equal")
     assert diff_text(load(), load(), ("a", "b")).endswith("\n\nno difference in meaning")
+
+
+def test_defaults_that_a_run_wrote_out_are_not_told(load):
+    """A run's resolved spec has them all; of what only it has, the values that someone chose are told."""
+    old = load("base_model=null", "stage2=null")
+    chosen = ["encoder={type: acme.other.v1}", "prior.extra={type: acme.net.v1, width: 3}"]
+    told = []
+    for spec in (load(*chosen), written := load(text=show(load(*chosen)))):
+        lines = diff_text(old, spec, ("a", "b")).splitlines()
+        told.append([line.partition("  (")[0] for line in lines])
+    # But for who gave the values, which the text that was written out does not say.
+    assert told[0] == told[1]
+    assert "  encoder.type: acme.conv.v2 → acme.other.v1" in told[1]
+    assert "  prior.extra.width: absent → 3" in told[1]
+    assert not [line for line in told[1] if "encoder.depth" in line]
+    # Nothing is lost from Python.
+    unchosen = {change.path: change.unchosen for change in diff(old, written)}
+    assert unchosen["encoder.depth"]
+    assert not unchosen["prior.extra.width"]
+    assert not unchosen["encoder.channels"]
+
+
+def test_a_default_that_was_written_by_hand_is_told(load):
+    """Of a mapping that leaves other fields out: somebody meant it."""
+    text = diff_text(load(), load("encoder.type=acme.other.v1"), ("a", "b"))
+    assert "encoder.channels: [4, 8] → absent" in text
+    assert "encoder.rate" not in text
+
+
+def test_the_default_of_a_part_goes_before_those_of_its_fields(load):
+    """The prior's schedule begins at −8 unless it is told otherwise, others of its kind at −10."""
+    for low, unchosen in ((-8.0, True), (-10.0, False), (-9.0, False)):
+        spec = load(text=show(load(f"prior.schedule={{type: acme.linear.v1, low: {low}}}")))
+        assert _unchosen(spec, ("prior", "schedule", "low"), resolved(spec)) is unchosen
 
 
 def test_every_field_of_a_spec_has_a_meaning_that_was_thought_of():

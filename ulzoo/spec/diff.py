@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from pydantic_core import PydanticUndefined, to_jsonable_python
+
+from ulzoo.spec.component import Component, SpecModel
 from ulzoo.spec.dump import canonical, canonical_json, flow_yaml, resolved, spec_hash
 from ulzoo.spec.effect import Effect, spec_leaves
+from ulzoo.spec.fields import item
 from ulzoo.spec.messages import dotted
 from ulzoo.spec.model import Spec
 from ulzoo.spec.origins import DEFAULT, origin
@@ -36,6 +40,8 @@ class Change:
         effect: what it means; the graver one where the two specs' components disagree.
         old, new: plain data, or `ABSENT`.
         old_origin, new_origin: who gave the value (`ulzoo.spec.origin`); empty where it is absent.
+        unchosen: whether nobody chose a value that only one has: it was left at its default, or is among
+            those of a mapping that is written out whole, as in a run's resolved spec, and equals it.
     """
 
     path: str
@@ -44,6 +50,7 @@ class Change:
     new: Any
     old_origin: str
     new_origin: str
+    unchosen: bool = False
 
 
 def diff(old: Spec, new: Spec) -> tuple[Change, ...]:
@@ -70,6 +77,8 @@ def diff(old: Spec, new: Spec) -> tuple[Change, ...]:
                 ABSENT if b is None else b.value,
                 "" if a is None else origin(old, location, old_plain),
                 "" if b is None else origin(new, location, new_plain),
+                (b is None and _unchosen(old, location, old_plain))
+                or (a is None and _unchosen(new, location, new_plain)),
             )
         )
     return tuple(sorted(changes, key=lambda change: list(Effect).index(change.effect)))
@@ -78,7 +87,8 @@ def diff(old: Spec, new: Spec) -> tuple[Change, ...]:
 def diff_text(old: Spec, new: Spec, names: Sequence[str]) -> str:
     """`diff` for reading, under the names and hashes of both.
 
-    Of a component that only one of them has, what was left at its default is not told.
+    Of a component that only one of them has, what was left at its default is not told; nor are the defaults
+    that a run's resolved spec has written out.
     """
     width = max(map(len, names))
     lines = [f"{name:{width}}  spec {spec_hash(spec)}" for name, spec in zip(names, (old, new), strict=True)]
@@ -99,9 +109,7 @@ def diff_text(old: Spec, new: Spec, names: Sequence[str]) -> str:
 
 
 def _default_of_one(change: Change) -> bool:
-    absent = change.old is ABSENT or change.new is ABSENT
-    by_default = DEFAULT in (change.old_origin, change.new_origin)
-    return absent and by_default and change.path.rpartition(".")[2] != "type"
+    return change.unchosen and change.path.rpartition(".")[2] != "type"
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,39 @@ def _leaves(spec: Spec, plain: Any) -> dict[Location, _Value]:
         leaf.location: _Value(leaf.value, canonical_json(twin.value), leaf.effect)
         for leaf, twin in zip(leaves, same, strict=True)
     }
+
+
+def _unchosen(spec: Spec, location: Location, plain: Any) -> bool:
+    if origin(spec, location, plain) == DEFAULT:
+        return True
+    around = plain
+    for part in location[:-1]:
+        around = around[part]
+    if not isinstance(around, dict) or canonical_json(around[location[-1]]) != _default(spec, location):
+        return False
+    return all(origin(spec, (*location[:-1], key), plain) != DEFAULT for key in around)
+
+
+def _default(spec: Spec, location: Location) -> str | None:
+    """The default of the field at a location, as canonical JSON; None if there is none.
+
+    A default of a field around it, such as that of a schedule with an end of its own, goes before.
+    """
+    here: Any = spec
+    default: Any = PydanticUndefined
+    for part in location:
+        if isinstance(here, SpecModel):
+            own = type(here).model_fields[str(part)].get_default(call_default_factory=False)
+            default = item(default, part, own)
+            here = getattr(here, str(part))
+        else:
+            here, default = here[part], PydanticUndefined
+        if default is not PydanticUndefined:
+            default = to_jsonable_python(default)
+        if isinstance(here, Component) and isinstance(default, dict):
+            named = canonical({"type": here.type})["type"] == canonical(default).get("type")
+            default = default if named else PydanticUndefined
+    return None if default is PydanticUndefined else canonical_json(default)
 
 
 def _in_order(before: Iterable[Location], after: Iterable[Location]) -> list[Location]:
