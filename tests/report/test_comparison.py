@@ -58,13 +58,20 @@ def test_settings_by_what_they_have_an_effect_on(page):
 
 
 def test_settings_of_a_spec_that_cannot_be_loaded_are_compared_as_text(pair, tmp_path):
-    from ulzoo.report.settings import spec_rows
+    from ulzoo.report.settings import differences
 
     strange = make_run(tmp_path / "run", spec=SPEC.replace("ulzoo.resnet.v1", "gone.plugin.v1"))
-    rows = spec_rows([read_run(pair[0]), read_run(strange)])
-    assert [(row.path, row.effect, row.values) for row in rows] == [
+    found = differences([read_run(pair[0]), read_run(strange)])
+    assert [(row.path, row.effect, row.values) for row in found.rows] == [
         ("encoder.type", "", ("ulzoo.resnet.v1", "gone.plugin.v1"))
     ]
+    assert found.problem.startswith(f"{strange / 'resolved.yaml'}:4:")
+    assert "no encoder named 'gone.plugin.v1'" in found.problem
+    assert "\n" not in found.problem
+    told = Page(write_comparison([pair[0], strange], tmp_path / "page.html").read_text()).section("settings")
+    assert "A spec cannot be loaded here" in told
+    assert found.problem in told
+    assert differences([read_run(directory) for directory in pair]).problem == ""
 
 
 def test_pictures_and_curves_of_both(page):

@@ -56,9 +56,9 @@ def write_comparison(directories: Sequence[str | Path], path: str | Path = "comp
     """
     _require()
     runs = read_apart(directories)
-    from ulzoo.report.settings import spec_rows
+    from ulzoo.report.settings import differences
 
-    settings = spec_rows(runs)
+    settings = differences(runs)
     # Not before: what draws loads NumPy, after which specs can no longer be read without JAX.
     from ulzoo.report.comparison import comparison
 

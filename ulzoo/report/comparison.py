@@ -14,7 +14,7 @@ from ulzoo.report.numbers import duration, interval_words, short
 from ulzoo.report.pictures import Example, examples, sheet
 from ulzoo.report.reading import RunData
 from ulzoo.report.rendering import render
-from ulzoo.report.settings import Setting
+from ulzoo.report.settings import Differences
 from ulzoo.report.tables import total_seconds
 
 
@@ -38,8 +38,8 @@ class Row:
     same_as: str
 
 
-def comparison(runs: Sequence[RunData], settings: Sequence[Setting]) -> str:
-    """The page of several runs as one HTML document; `settings` are those that differ."""
+def comparison(runs: Sequence[RunData], settings: Differences) -> str:
+    """The page of several runs as one HTML document."""
     letters = [chr(ord("A") + k) for k in range(len(runs))]
     alike = len({run.name for run in runs}) == 1
     words = [run.directory.resolve().name if alike else run.name for run in runs]
@@ -57,7 +57,8 @@ def comparison(runs: Sequence[RunData], settings: Sequence[Setting]) -> str:
         samples=sheets,
         shared=shared_examples(shown),
         rows=record_rows(runs),
-        settings=settings,
+        settings=settings.rows,
+        settings_problem=settings.problem,
         stages=[(stage, curves(runs, f"stage{stage}", names)) for stage in (1, 2)],
         level=rate_by_level(runs, names),
     )

@@ -10,7 +10,7 @@ from ulzoo.declarations import load_declared
 from ulzoo.errors import UlzooError
 from ulzoo.report.numbers import flat
 from ulzoo.report.reading import RunData
-from ulzoo.spec import ABSENT, Effect, diff
+from ulzoo.spec import ABSENT, Effect, Spec, diff
 
 
 @dataclass(frozen=True)
@@ -22,20 +22,40 @@ class Setting:
     values: tuple[str, ...]
 
 
-def spec_rows(runs: Sequence[RunData]) -> list[Setting]:
+@dataclass(frozen=True)
+class Differences:
     """Settings that differ, those that decide the trained weights first.
 
-    Where a spec cannot be loaded any more, as without a plugin that it names, the texts are compared and
+    Attributes:
+        rows: one for each setting.
+        problem: why the specs could only be compared as texts, so that no effect is known; empty if they
+            could be loaded.
+    """
+
+    rows: tuple[Setting, ...]
+    problem: str = ""
+
+
+def differences(runs: Sequence[RunData]) -> Differences:
+    """Compares the resolved specs of several runs.
+
+    Where one cannot be loaded any more, as without a plugin that it names, the texts are compared and
     nothing is known of what a difference means.
     """
-    try:
-        specs = [load_declared(run.resolved_path) for run in runs]
-    except UlzooError:
-        return _text_rows(runs)
+    specs = []
+    for run in runs:
+        try:
+            specs.append(load_declared(run.resolved_path))
+        except UlzooError as error:
+            return Differences(tuple(_text_rows(runs)), str(error).splitlines()[0])
+    return Differences(tuple(_rows(specs)))
+
+
+def _rows(specs: Sequence[Spec]) -> list[Setting]:
     rows: dict[str, tuple[Effect, list[str]]] = {}
     for k, other in enumerate(specs[1:], start=1):
         for change in diff(specs[0], other):
-            row = rows.setdefault(change.path, (change.effect, [_value(change.old)] * len(runs)))
+            row = rows.setdefault(change.path, (change.effect, [_value(change.old)] * len(specs)))
             row[1][k] = _value(change.new)
     order = sorted(rows.items(), key=lambda row: list(Effect).index(row[1][0]))
     found = [Setting(path, effect.value, tuple(values)) for path, (effect, values) in order]
