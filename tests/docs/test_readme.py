@@ -42,9 +42,18 @@ def test_the_typo_is_told_as_printed(here, builtin_registry):
     assert f"```\n{error.value}\n```" in (ROOT / "README.md").read_text()
 
 
+def test_the_whole_run_in_python_is_one(here):
+    text = blocks("README.md", "python")[0]
+    assert len(text.splitlines()) <= 10
+    names: dict[str, object] = {}
+    exec(text, names)
+    assert {"stage1/heldout/bits_per_pixel", "stage1/heldout/psnr"} <= names["numbers"].keys()
+    assert (here / "runs" / "python" / "samples" / "grid.png").is_file()
+
+
 def test_the_python_example_runs(here):
     names: dict[str, object] = {}
-    exec(blocks("README.md", "python")[0], names)
+    exec(blocks("README.md", "python")[1], names)
     images = np.asarray(names["images"])
     assert images.shape == (10, 8, 8, 1)
     assert images.dtype == np.uint8
