@@ -54,10 +54,10 @@ def test_every_page_is_in_the_menu_and_in_the_index():
     written = {str(page.relative_to(ROOT / "docs")) for page in pages() if page.name != "README.md"}
     assert sorted(navigation()) == sorted(written | {"readme.md"})
     linked = {target for target, _ in LINK.findall((ROOT / "docs/index.md").read_text())}
-    # Rules are listed by a page of their own.
-    linked |= {
-        f"reference/{target}" for target, _ in LINK.findall((ROOT / "docs/reference/rules.md").read_text())
-    }
+    # Rules and studies are listed by pages of their own.
+    for folder, page in (("reference", "rules.md"), ("studies", "index.md")):
+        targets = LINK.findall((ROOT / "docs" / folder / page).read_text())
+        linked |= {f"{folder}/{target}" for target, _ in targets}
     assert written - {"index.md"} <= linked
 
 

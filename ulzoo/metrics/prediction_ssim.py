@@ -23,6 +23,7 @@ class PredictionSSIMConfig(Component):
     type: Literal["ulzoo.prediction_ssim.v1"] = "ulzoo.prediction_ssim.v1"
     stage: ClassVar[int] = 2
     predicts: ClassVar[bool] = True
+    example: ClassVar = {"window": 7}
 
     split: Literal["train", "heldout"] = "heldout"
     """Whose clips."""

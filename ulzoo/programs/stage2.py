@@ -143,6 +143,8 @@ def stage2(
 
 
 def _takes_frames(assembly: Assembly) -> bool:
+    if "base_model" not in assembly.makers:
+        return False
     conditioners = getattr(assembly.abstract("base_model"), "conditioners", ())
     return any(isinstance(each, AbstractGridConditioner) for each in conditioners)
 
