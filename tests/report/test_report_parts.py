@@ -77,6 +77,9 @@ def test_what_lies_between_samples_is_cut_out():
     assert ((cut[..., 1] == 255) == inside).all()
     assert (cut[..., 0] == 255).all()
     assert _without_gaps(picture, 3, 3, 3) is picture
+    # 3 images in 2 columns: the last place of the second row and all of the third are empty.
+    inside[7:11, 8:13] = inside[14:] = False
+    assert ((np.asarray(_without_gaps(picture, 2, 3, 3, images=3))[..., 1] == 255) == inside).all()
 
 
 def test_a_large_picture_is_made_lighter(tmp_path):

@@ -56,12 +56,16 @@ def sheet(run: RunData) -> str | None:
         return None
     columns, rows, gap = (run.grid.get(name) for name in ("columns", "rows", "gap"))
     if isinstance(columns, int) and isinstance(rows, int) and isinstance(gap, int):
-        picture = _without_gaps(picture, columns, rows, gap)
+        images = run.grid.get("images")
+        picture = _without_gaps(picture, columns, rows, gap, images if isinstance(images, int) else None)
     return _uri(_at_most(picture, _HEAVY))
 
 
-def _without_gaps(picture: Image.Image, columns: int, rows: int, gap: int) -> Image.Image:
-    """The picture with nothing between its cells; as it is if it cannot be such a grid."""
+def _without_gaps(
+    picture: Image.Image, columns: int, rows: int, gap: int, images: int | None = None
+) -> Image.Image:
+    """The picture with nothing between its cells, nor in those after the last image; as it is if it cannot
+    be such a grid."""
     width, left = divmod(picture.width + gap, columns)
     height, below = divmod(picture.height + gap, rows)
     if left or below or min(width, height) <= gap:
@@ -70,6 +74,10 @@ def _without_gaps(picture: Image.Image, columns: int, rows: int, gap: int) -> Im
     across = np.arange(picture.width) % width < width - gap
     down = np.arange(picture.height) % height < height - gap
     inside[np.ix_(down, across)] = 255
+    if images is not None and 0 < images < columns * rows:
+        full, rest = divmod(images, columns)
+        inside[full * height :, rest * width :] = 0
+        inside[(full + bool(rest)) * height :] = 0
     cut = picture.convert("LA" if picture.mode == "L" else "RGBA")
     cut.putalpha(Image.fromarray(inside))
     return cut
