@@ -77,16 +77,15 @@ def train_stage(
         restored = checkpoints.restore_latest(program.abstract_state, manifest)
         if restored is None:
             say(f"stage {stage}: compiling, then {settings.steps} steps of {settings.batch_size}")
-            done, state, unfinished = 0, program.init(stage_key(spec, stage)), []
+            done, state, saved = 0, program.init(stage_key(spec, stage)), {}
         else:
             done, state, faults = restored
             for fault in faults:
                 say(f"stage {stage}: passed over a damaged checkpoint: {fault}")
             say(f"stage {stage}: continuing at step {done} of {settings.steps}")
-            unfinished = checkpoints.manifest(done).get(UNFINISHED, [])
-            check_same_latents(checkpoints.manifest(done), dataset)
-        manifest |= trained_on(dataset)
-        saved = None if restored is None else checkpoints.manifest(done)
+            saved = checkpoints.manifest(done)
+            check_same_latents(saved, dataset)
+        unfinished = saved.get(UNFINISHED, [])
         run.truncate_after(program.name, done)
         share = local_share(settings.batch_size, program.mesh)
         with (
@@ -108,7 +107,8 @@ def train_stage(
                 stream=io.StringIO() if run.follows else None,
             ) as progress,
         ):
-            manifest |= same_records(saved, stream.source, stage)
+            # Exact latents may stand in for the records that they are of, and these for them.
+            manifest |= trained_on(dataset) or same_records(saved, stream.source, stage)
             is_bound = experiment.assembly.abstract("prior").is_bound
             log = MetricLog(
                 program.name, units, settings.log_every, run.append, progress, is_bound, unfinished

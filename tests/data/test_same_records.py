@@ -20,10 +20,10 @@ class Records:
 
 
 def test_what_a_checkpoint_notes_is_what_is_asked_for_later():
-    noted = same_records(None, Records(5, "a"), 1)
+    noted = same_records({}, Records(5, "a"), 1)
     assert same_records({"stage": "stage1", **noted}, Records(5, "a"), 1) == noted
     # A checkpoint of an earlier version notes nothing.
-    assert same_records({"stage": "stage1"}, Records(6, "b"), 1) == same_records(None, Records(6, "b"), 1)
+    assert same_records({"stage": "stage1"}, Records(6, "b"), 1) == same_records({}, Records(6, "b"), 1)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,6 @@ def test_what_a_checkpoint_notes_is_what_is_asked_for_later():
     ],
 )
 def test_other_records_are_refused(now, said):
-    noted = same_records(None, Records(5, "a"), 1)
+    noted = same_records({}, Records(5, "a"), 1)
     with pytest.raises(DataError, match=f"the data of stage 2 has changed .*: {said}\n    put back"):
         same_records(noted, now, 2)

@@ -11,20 +11,20 @@ from ulzoo.errors import DataError
 _RECORDS, _FINGERPRINT = "data_records", "data_fingerprint"
 
 
-def same_records(saved: Mapping[str, Any] | None, source: Source, stage: int) -> dict[str, Any]:
+def same_records(saved: Mapping[str, Any], source: Source, stage: int) -> dict[str, Any]:
     """What a checkpoint notes of the records it was trained on.
 
     The order of records is drawn from their number: with one more, all that follows would be another run.
 
     Args:
-        saved: manifest of the checkpoint that the stage goes on from; None at its start.
+        saved: manifest of the checkpoint that the stage goes on from, empty at its start.
 
     Raises:
         DataError: the data has changed since that checkpoint.
     """
     now: dict[str, Any] = {_RECORDS: len(source), _FINGERPRINT: source.fingerprint()}
     # Checkpoints of earlier versions say nothing of it.
-    was = {key: value for key, value in (saved or {}).items() if key in now}
+    was = {key: value for key, value in saved.items() if key in now}
     if any(now[key] != value for key, value in was.items()):
         counts = f"{was.get(_RECORDS)} records then, {now[_RECORDS]} now"
         if was.get(_RECORDS) == now[_RECORDS]:
