@@ -275,6 +275,20 @@ def test_a_stage_on_latents_has_the_losses_of_one_that_encodes(cached_run):
     np.testing.assert_allclose(got, want, rtol=1e-4)
 
 
+def test_what_was_begun_on_exact_latents_goes_on_with_what_they_are_of(cached_run, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(cached_run[0], run)
+    *_, before, last = sorted((run / "checkpoints" / "stage2").iterdir())
+    shutil.rmtree(last)
+    (run / "status.json").write_text(json.dumps({"finished": ["stage1", "evaluate1"]}))
+    text = (run / "resolved.yaml").read_text()
+    (run / "resolved.yaml").write_text(text.replace(f"latents: {cached_run[1]}", "latents: null"))
+    assert main(["train", str(run), "--stage", "2"]) == 0
+    output = capsys.readouterr().out
+    assert f"stage 2: continuing at step {int(before.name[5:])} of 40" in output
+    assert "on latents" not in output
+
+
 def test_check_tells_what_latents_are(cached_run, capsys):
     _, out, *_ = cached_run
     assert main(["data", "check", str(out)]) == 0
