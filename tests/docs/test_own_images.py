@@ -8,19 +8,15 @@ compiling is most of it.
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
-import subprocess
-import sys
 
 import pytest
 from blocks import ROOT
+from tutorial import file_on, follow
 
-from ulzoo import cli
 from ulzoo.registry import Registry
 
 PAGE = (ROOT / "docs/tutorials/own-images.md").read_text()
-BLOCK = re.compile(r"(?:^`(?P<path>[\w.]+)`\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```", re.M | re.S)
 
 
 @pytest.fixture
@@ -44,23 +40,13 @@ def least(spec: str) -> str:
 
 @pytest.mark.parametrize("as_written", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_tutorial_runs(here, capsys, as_written):
-    told = {}
-    for block in BLOCK.finditer(PAGE):
-        if block["path"]:
-            small = block["language"] == "yaml" and not as_written
-            (here / block["path"]).write_text(least(block["text"]) if small else block["text"])
-            continue
-        for line in block["text"].splitlines():
-            match shlex.split(line):
-                case ["python", *arguments]:
-                    subprocess.run([sys.executable, *arguments], check=True, timeout=60)
-                case ["ulzoo", "run", "pictures.yaml", "--out", "pictures-run"]:
-                    shutil.copytree("trial", "pictures-run")
-                case ["ulzoo", *arguments]:
-                    assert cli.main(arguments) == 0, line
-            captured = capsys.readouterr()
-            told[line] = captured.out
-            assert not as_written or "warning UL" not in captured.err, line
+    def instead(words):
+        if words == ["ulzoo", "run", "pictures.yaml", "--out", "pictures-run"]:
+            shutil.copytree("trial", "pictures-run")
+            return True
+        return False
+
+    told = follow(PAGE, capsys, least=None if as_written else least, instead=instead)
     assert "4×8×8" in told["ulzoo check pictures.yaml"]
     run = here / "pictures-run"
     assert (run / "report.html").is_file()
@@ -73,6 +59,6 @@ def test_no_rule_warns_of_its_spec(here, builtin_registry):
     """As it is printed, with the folder's two classes written out, so that nothing is opened."""
     import ulzoo
 
-    text = next(block["text"] for block in BLOCK.finditer(PAGE) if block["path"] == "pictures.yaml")
+    text = file_on(PAGE, "pictures.yaml")
     spec = ulzoo.parse_spec(text, overrides=["data.classes=2"], registry=builtin_registry)
     assert ulzoo.explain(spec).warnings == ()

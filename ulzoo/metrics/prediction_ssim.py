@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
+from ulzoo.metrics.ssim_window import WindowSide, check_window
 from ulzoo.spec.component import SEEDS, Component
 
 if TYPE_CHECKING:
@@ -35,28 +36,17 @@ class PredictionSSIMConfig(Component):
     """Predicted frames that the number is the mean over, from the first on."""
     seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Of the samples' noise and the bootstrap."""
-    window: int = Field(default=11, ge=3, le=99)
+    window: WindowSide = 11
     """Pixels of a side of the window, odd; frames must be as large. Papers take 11."""
     sigma: float = Field(default=1.5, gt=0, le=100)
     """Deviation in pixels of the Gaussian that weights the window. Papers take 1.5."""
 
-    @field_validator("window")
-    @classmethod
-    def _odd(cls, value: int) -> int:
-        if value % 2 == 0:
-            raise ValueError(f"must be odd, got {value}")
-        return value
-
     def build(self, io: DataIO | None = None, *, key: object = None) -> Metric:
         """Raises InterfaceError for data without so many frames, or frames smaller than the window."""
-        from ulzoo.errors import InterfaceError
         from ulzoo.metrics.prediction_metric import check_frames
 
         check_frames(self, io)
-        if io is not None and min(io.shape[2:]) < self.window:
-            raise InterfaceError(
-                f"a window of {self.window} pixels on frames of {io.shape[2]} × {io.shape[3]}", "window"
-            )
+        check_window(self.window, io, "frames")
         return partial(measure, self)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from ulzoo.errors import InterfaceError
+from ulzoo.metrics.ssim_window import WindowSide, check_window
 from ulzoo.spec.component import SEEDS, Component, ComponentOf
 
 if TYPE_CHECKING:
@@ -37,18 +38,11 @@ class SSIMConfig(Component):
     sampler: Annotated[Component, ComponentOf("sampler")] | None = None
     """Sampler of the decoder; null for the one of the spec's sample section."""
 
-    window: int = Field(default=11, ge=3, le=99)
+    window: WindowSide = 11
     """Pixels of a side of the window, odd; images must be as large. Papers take 11."""
 
     sigma: float = Field(default=1.5, gt=0, le=100)
     """Deviation in pixels of the Gaussian that weights the window. Papers take 1.5."""
-
-    @field_validator("window")
-    @classmethod
-    def _odd(cls, value: int) -> int:
-        if value % 2 == 0:
-            raise ValueError(f"must be odd, got {value}")
-        return value
 
     def build(self, io: DataIO | None = None, *, key: object = None) -> Metric:
         """A function of an evaluation to one record; of clips its `extra` has the means of each frame.
@@ -60,10 +54,7 @@ class SSIMConfig(Component):
 
         if io is not None and len(io.shape) not in (3, 4):
             raise InterfaceError(f"structural similarity is of images and clips; the data are {io.shape}")
-        if io is not None and min(io.shape[-2:]) < self.window:
-            raise InterfaceError(
-                f"a window of {self.window} pixels on images of {io.shape[-2]} × {io.shape[-1]}", "window"
-            )
+        check_window(self.window, io, "images")
         return pair_measure(self, "ssim", Similarity(self.window, self.sigma), {})
 
 
