@@ -17,17 +17,21 @@ from stored_pictures import as_folder, as_tar
 
 from ulzoo.assemble import assemble
 from ulzoo.autoencoder import Autoencoder
+from ulzoo.blackbox.playing import Stage
 from ulzoo.cli import main
 from ulzoo.data.collections.array_record import Shards, unpack
 from ulzoo.data.latents import LatentCache, from_bytes, to_bytes
 from ulzoo.data.pipeline import batches
 from ulzoo.encoding import check_latents, encode, records_at, stage2_data
 from ulzoo.errors import DataError
+from ulzoo.experiment import Experiment
 from ulzoo.parallel.mesh import make_mesh, put_batch
 from ulzoo.programs.program import to_model
 from ulzoo.programs.stage2 import stage2
+from ulzoo.restoring import restore
 from ulzoo.run import Run
 from ulzoo.spec import parse_spec, spec_hash
+from ulzoo.stages import spec_of
 
 
 @pytest.fixture(autouse=True)
@@ -287,6 +291,22 @@ def test_what_was_begun_on_exact_latents_goes_on_with_what_they_are_of(cached_ru
     output = capsys.readouterr().out
     assert f"stage 2: continuing at step {int(before.name[5:])} of 40" in output
     assert "on latents" not in output
+
+
+def test_a_step_on_latents_is_played_again(cached_run):
+    with Run.open(cached_run[0]) as run:
+        experiment = Experiment.of(spec_of(run))
+        autoencoder, _ = restore(run, experiment, 1)
+        stage = Stage(run, experiment, 2, experiment.program(2, autoencoder), autoencoder)
+        *_, before, last = sorted(int(step.name[5:]) for step in run.checkpoints(2).iterdir())
+        assert {"latent", "index"} <= set(stage.batch(last))
+        again, trained = stage.state_after(last, before), stage.state_after(last, last)
+    for one, other in zip(jax.tree.leaves(again), jax.tree.leaves(trained), strict=True):
+        np.testing.assert_array_equal(raw(one), raw(other))
+
+
+def raw(leaf):
+    return np.asarray(jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf)
 
 
 def test_check_tells_what_latents_are(cached_run, capsys):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from ulzoo.blackbox.naming import named
 from ulzoo.blackbox.origin import Origin, first_nonfinite
 from ulzoo.checkpoint import Checkpoints
 from ulzoo.data.pipeline import Batch, batches
+from ulzoo.encoding import stage2_data
 from ulzoo.errors import DataError
 from ulzoo.experiment import Experiment
 from ulzoo.parallel.mesh import put_batch
@@ -44,12 +46,19 @@ class Stage:
 
     def batch(self, step: int) -> Batch:
         """What a step is given, with the indices of its records."""
-        settings, data = self.experiment.settings(self.number), self.experiment.training_data(self.number)
-        seed = self.experiment.spec.seed
+        batch_size, seed = self.experiment.settings(self.number).batch_size, self.experiment.spec.seed
         with batches(
-            data, batch_size=settings.batch_size, seed=seed, start_step=step - 1, threads=0
+            self.data, batch_size=batch_size, seed=seed, start_step=step - 1, threads=0
         ) as stream:
             return next(stream)
+
+    @cached_property
+    def data(self) -> Any:
+        """What the stage reads, as in training: for stage 2 that may be latents that were encoded before."""
+        if self.number == 1:
+            return self.experiment.training_data(1)
+        spec = self.experiment.spec
+        return stage2_data(spec, self.experiment.settings(2).latents, self.autoencoder)
 
     def start_before(self, step: int) -> int | None:
         """The latest checkpoint from which a step can be reached; None: the beginning."""
@@ -67,8 +76,8 @@ class Stage:
                 state = checkpoints.restore(start, self.program.abstract_state, expect)
         if (start or 0) >= step:
             return state
-        data = self.experiment.training_data(self.number)
-        with batches(data, batch_size=settings.batch_size, seed=spec.seed, start_step=start or 0) as stream:
+        first, size = start or 0, settings.batch_size
+        with batches(self.data, batch_size=size, seed=spec.seed, start_step=first) as stream:
             return train(self.program, state, stream, steps=step)
 
     def first_bad(self, step: int, start: int | None) -> tuple[int, TrainState]:
