@@ -144,3 +144,18 @@ def site(folder: Path) -> Path:
     own = {"optimizer": {"ulzoo.adam.v1": "Adam"}, "sampler": {"ulzoo.ddim.v1": "Ddim"}}
     distribution(folder, "ulzoo", "0.1.0", own, "fake_own")
     return folder
+
+
+def module(folder, name, text):
+    """A file of components that a distribution may name."""
+    (folder / f"{name}.py").write_text(
+        "from typing import Literal\nfrom ulzoo.spec import Component\n" + text
+    )
+
+
+def toy(name, cls="Toy"):
+    """The text of a component that builds nothing."""
+    return (
+        f'class {cls}(Component):\n    type: Literal["{name}"] = "{name}"\n'
+        "    def build(self, io, *, key): return None\n"
+    )

@@ -44,6 +44,13 @@ def as_zip(path, method=zipfile.ZIP_DEFLATED):
     return path / "pictures.zip"
 
 
+def zip_of(path, *entries):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in entries:
+            archive.writestr(name, data)
+    return path
+
+
 def add(archive, name, data):
     member = tarfile.TarInfo(name)
     member.size = len(data)

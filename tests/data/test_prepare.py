@@ -32,11 +32,6 @@ from ulzoo.data.survey import survey
 from ulzoo.errors import DataError
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 def read(root, split="train", **fields):
     fields = {"size": 4, "heldout_root": str(root)} | fields
     return ArrayRecordConfig(root=str(root), **fields).open(split)
