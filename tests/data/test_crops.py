@@ -11,7 +11,6 @@ from ulzoo.data.image_folder import ImageFolderConfig
 
 
 def test_a_crop_of_the_targets_size_copies_pixels(tmp_path):
-
     pixels = noise((20, 30))
     (tmp_path / "data").mkdir()
     Image.fromarray(pixels).save(tmp_path / "data" / "a.png")
