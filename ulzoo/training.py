@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ulzoo.autoencoder import Autoencoder
 from ulzoo.blackbox.origin import Origin
 from ulzoo.blackbox.playing import Stage
 from ulzoo.blackbox.recording import record_failure
@@ -41,12 +42,14 @@ def train_stage(
     stage: int,
     say: Say,
     *,
+    autoencoder: Autoencoder | None = None,
     until: int | None = None,
     watch: Callable[[int, Batch], object] | None = None,
 ) -> None:
     """Train one stage from its latest checkpoint, or from the start, to its end.
 
     Args:
+        autoencoder: stage 1's EMA modules, for stage 2; restored where they are not given.
         until: the step to end with and to save; by default the stage's last.
         watch: is shown the number of each step and its batch, as the host reads it: one step ahead.
 
@@ -58,7 +61,8 @@ def train_stage(
     spec, settings = experiment.spec, experiment.settings(stage)
     last = settings.steps if until is None else until
     grace = grace_seconds(os.environ)
-    autoencoder = restore(run, experiment, 1)[0] if stage == 2 else None
+    if stage == 2 and autoencoder is None:
+        autoencoder, _ = restore(run, experiment, 1)
     program = experiment.program(stage, autoencoder)
     failure: NonFiniteError | None = None
     units = (stage1_program if stage == 1 else stage2_program).UNITS
