@@ -16,9 +16,10 @@ from ulzoo.experiment import Experiment, check_fit
 from ulzoo.images import write_png
 from ulzoo.metrics.base import Record
 from ulzoo.records import Record as Line
+from ulzoo.restoring import restore
 from ulzoo.run import Run
 from ulzoo.spec import parse_spec, spec_hash
-from ulzoo.stages import collapse, create_run, describe, parts_of
+from ulzoo.stages import collapse, create_run, describe, evaluation_of, parts_of, run_all, spec_of
 from ulzoo.training import train_stage
 
 
@@ -44,6 +45,50 @@ def test_a_run_tells_its_parts_and_numbers():
     assert re.fullmatch(r"done in \d+ s: .*", lines[-1])
     progress = re.search(r"^stage 1: 40/40 steps in .*$", finished_run().stderr, re.M)[0]
     assert re.search(r"steps/s  [\d.]+ images/s  loss [\d.]+  bits/pixel [\d.]+$", progress)
+
+
+def test_a_number_names_the_records_that_it_is_of():
+    """Of each split that it has looked at, and no other; examples too. Digits know theirs by their pixels."""
+    digits = parse_spec(SPEC).data
+    splits = {}
+    for record in map(json.loads, (finished_run().directory / "metrics.jsonl").read_text().splitlines()):
+        if "steps" not in record["protocol"] and "/validation/" not in record["name"]:
+            found = record["protocol"]["records"]
+            splits[record["name"]] = sorted(found)
+            assert found == {split: digits.open(split).fingerprint() for split in found}
+    assert splits["stage1/heldout/bits_per_pixel"] == splits["stage1/heldout/psnr"] == ["heldout"]
+    assert splits["stage1/heldout/examples/psnr"] == ["heldout"]
+    assert splits["stage2/heldout/pca_frechet"] == ["heldout", "train"]
+    assert splits["stage2/train/conditional_accuracy"] == ["heldout", "train"]
+
+
+def test_a_number_names_the_hardware_that_it_was_measured_on(tmp_path):
+    directory = shutil.copytree(finished_run().directory, tmp_path / "run")
+    path = directory / "manifest.json"
+    path.write_text(path.read_text().replace("cpu:cpu", "tpu:elsewhere"))
+    with Run.open(directory) as run:
+        assert "tpu:elsewhere" in run.manifest_entry("hardware")["devices"]
+        how = evaluation_of(run, Experiment.of(spec_of(run)), 1).protocol
+    assert "cpu:cpu" in how["hardware"]
+    assert "elsewhere" not in how["hardware"]
+
+
+def test_stage_2_trains_on_the_weights_that_were_looked_at_for_damage(tmp_path, monkeypatch):
+    """Restored once, not once to be looked at and once to be used."""
+    directory = shutil.copytree(finished_run().directory, tmp_path / "run")
+    restored = []
+
+    def counted(run, experiment, stage, *which):
+        restored.append(stage)
+        return restore(run, experiment, stage, *which)
+
+    for place in ("ulzoo.stages.restore", "ulzoo.training.restore"):
+        monkeypatch.setattr(place, counted)
+    with Run.open(directory, write=True) as run:
+        run.mark_unfinished("stage2")
+        run_all(run, Experiment.of(spec_of(run)), say=lambda line: None)
+        assert "stage2" in run.finished()
+    assert restored == [1]
 
 
 def test_parts_follow_the_stages():

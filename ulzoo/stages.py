@@ -7,16 +7,19 @@ checkpoint. `run_all` is what `ulzoo run` calls.
 from __future__ import annotations
 
 import math
+import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 
+from ulzoo.autoencoder import Autoencoder
 from ulzoo.errors import DamageError, RunError
 from ulzoo.evaluation import TrainedEvaluation
 from ulzoo.experiment import Experiment, metric_stage
+from ulzoo.measuring import Watched
 from ulzoo.metrics.base import Record as Measured
 from ulzoo.provenance import new_origins, origins, other_components
 from ulzoo.records import Record
@@ -29,6 +32,7 @@ from ulzoo.timing import timed
 from ulzoo.trackers.opening import open_trackers
 from ulzoo.training import replaced_records, train_stage
 
+_FIRST = ("stage1", "evaluate1")
 COLLAPSED = 0.05
 """Bits per latent dimension under which a latent holds next to nothing (the paper's runs: 0.3 to 1)."""
 
@@ -110,14 +114,20 @@ def run_all(run: Run, experiment: Experiment, *, stages: Sequence[int] = (1, 2),
 
     # Read once: other processes of the run must not see a part end that they have not come to.
     finished = run.finished()
+    autoencoder: Autoencoder | None = None
     if 2 in stages and "stage1" in finished and "stage2" not in finished:
-        finished = _with_a_whole_stage1(run, experiment, finished, say)
+        autoencoder = _whole_stage1(run, experiment, say)
+        if autoencoder is None:
+            run.mark_unfinished(*_FIRST)
+            finished = tuple(part for part in finished if part not in _FIRST)
     for part in parts_of(experiment.spec, stages):
         if part in finished:
             continue
         stage = int(part[-1]) if part[-1].isdigit() else 2
         if part == f"stage{stage}":
-            train_stage(run, experiment, stage, say)
+            train_stage(run, experiment, stage, say, autoencoder=autoencoder)
+            # Measuring restores its own, and may need the memory.
+            autoencoder = None
         else:
             with timed(run, part):
                 if part == f"evaluate{stage}":
@@ -132,18 +142,13 @@ def run_all(run: Run, experiment: Experiment, *, stages: Sequence[int] = (1, 2),
         report_on(run, say)
 
 
-def _with_a_whole_stage1(
-    run: Run, experiment: Experiment, finished: tuple[str, ...], say: Say
-) -> tuple[str, ...]:
-    """The finished parts, without stage 1 if what it ended with is damaged: its end is then trained again."""
+def _whole_stage1(run: Run, experiment: Experiment, say: Say) -> Autoencoder | None:
+    """What stage 1 ended with, for stage 2; None if it is damaged, and its end must be trained again."""
     try:
-        restore(run, experiment, 1)
+        return cast(Autoencoder, restore(run, experiment, 1)[0])
     except DamageError as error:
         say(f"stage 1: its end is damaged, and is trained again: {error}")
-        again = ("stage1", "evaluate1")
-        run.mark_unfinished(*again)
-        return tuple(part for part in finished if part not in again)
-    return finished
+        return None
 
 
 def evaluate_stage(
@@ -161,12 +166,14 @@ def evaluate_stage(
     asking = [metric for metric in metrics if getattr(metric, "requests", ())]
     # Those that hold their images first: what they have made is there for the others, who ask together, so
     # that each set of images is made and passed over once.
-    found = {id(metric): metric(evaluation) for metric in metrics if metric not in asking}
+    watched = Watched(evaluation)
+    found = {id(metric): watched.measure(metric) for metric in metrics if metric not in asking}
     evaluation.collect([request for metric in asking for request in metric.requests])
-    found |= {id(metric): metric(evaluation) for metric in asking}
+    found |= {id(metric): watched.measure(metric) for metric in asking}
     measured: list[Measured] = [record for metric in metrics for record in found[id(metric)]]
     measured += off_target(measured, experiment.spec, evaluation)
     examples = (show_examples if stage == 1 else show_continued)(run, evaluation)
+    examples = watched.named(examples, ("heldout",))
     warnings = collapse(measured, evaluation, run.records())
     every = [*measured, *examples, *warnings]
     records = [Record(evaluation.step, f"stage{stage}", **record.as_dict()) for record in every]
@@ -239,7 +246,8 @@ def evaluation_of(
     base = None
     if stage == 2:
         base, step = restore(run, experiment, 2, checkpoint)
-    hardware = run.manifest_entry("hardware")
+    # Of this process: what was trained elsewhere is measured here.
+    devices = ", ".join(f"{device.platform}:{device.device_kind}" for device in jax.devices())
     protocol = {
         "spec_hash": spec_hash(spec),
         "data": spec.data.model_dump(mode="json"),
@@ -247,7 +255,7 @@ def evaluation_of(
         "precision": spec.model_dump(mode="json", include={"precision"})["precision"],
         "training_seed": spec.seed,
         "training_steps": step,
-        "hardware": f"{hardware['machine']}, {', '.join(hardware['devices'])}",
+        "hardware": f"{platform.machine()}, {devices}",
     }
     return TrainedEvaluation(
         stage=stage,

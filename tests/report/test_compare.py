@@ -139,3 +139,26 @@ def test_of_components_of_two_types_only_the_types_are_told(tmp_path, capsys):
     assert "images: A 8 · B 9" in told
     assert "data.size" not in told
     assert "data.crop" not in told
+
+
+@pytest.mark.parametrize(
+    ("roots", "records", "refused"),
+    [
+        ("xy", "ff", None),  # the same pictures, which lie somewhere else here
+        ("xx", "fg", "records.heldout: A f · B g"),  # pictures that were changed where they lay
+        ("xy", "  ", "data.root: A x · B y"),  # nothing is known but the place
+        ("xx", "f ", "records.heldout: A f · B none"),
+    ],
+)
+def test_pictures_are_the_same_by_what_they_are_and_not_by_where_they_lie(
+    roots, records, refused, tmp_path, capsys
+):
+    both = []
+    for letter, root, found in zip("ab", roots, records, strict=True):
+        how = {"data": {"type": "ulzoo.image_folder.v1", "root": root, "timeout": ord(root)}, "images": 8}
+        how |= {"records": {"heldout": found}} if found.strip() else {}
+        lines = [measured("stage1/heldout/psnr", 1.0, "dB", **how)]
+        both.append(str(make_run(tmp_path / letter, lines=lines)))
+    status, out, err = compare(capsys, *both)
+    assert status == (0 if refused is None else 2)
+    assert refused is None or refused in out + err

@@ -47,9 +47,7 @@ class Stage:
     def batch(self, step: int) -> Batch:
         """What a step is given, with the indices of its records."""
         batch_size, seed = self.experiment.settings(self.number).batch_size, self.experiment.spec.seed
-        with batches(
-            self.data, batch_size=batch_size, seed=seed, start_step=step - 1, threads=0
-        ) as stream:
+        with batches(self.data, batch_size=batch_size, seed=seed, start_step=step - 1, threads=0) as stream:
             return next(stream)
 
     @cached_property

@@ -12,6 +12,10 @@ from ulzoo.report.reading import RunData
 OF_THE_MODEL = frozenset({"spec_hash", "ema", "training_seed", "training_steps", "hardware"})
 """Entries of a protocol that say what was measured, not how: runs that are compared differ in them."""
 
+OF_THE_PLACE = frozenset({"root", "heldout_root", "csv", "heldout_csv", "captions", "timeout"})
+"""Fields of `data` that say where records lie or how long they are waited for. Which records they are the
+fingerprints say; of numbers without any, the place must do."""
+
 UNIT = "unit"
 
 
@@ -55,7 +59,13 @@ def side_by_side(runs: Sequence[RunData]) -> list[SideBySide]:
 def _row(name: str, records: tuple[Record | None, ...]) -> SideBySide:
     protocols = [None if record is None else flat(record.protocol) for record in records]
     known = [protocol for protocol in protocols if protocol is not None]
-    fields = dict.fromkeys(field for protocol in known for field in protocol if field not in OF_THE_MODEL)
+    fingerprints = all(any(field.startswith("records.") for field in protocol) for protocol in known)
+    fields = dict.fromkeys(
+        field
+        for protocol in known
+        for field in protocol
+        if field not in OF_THE_MODEL and not (fingerprints and _of_the_place(field))
+    )
 
     def differ(field: str) -> bool:
         return len({protocol.get(field) for protocol in known}) > 1
@@ -68,6 +78,10 @@ def _row(name: str, records: tuple[Record | None, ...]) -> SideBySide:
     if len({record.unit for record in records if record is not None}) > 1:
         differs.append((UNIT, tuple("" if record is None else record.unit for record in records)))
     return SideBySide(name, records, tuple(differs))
+
+
+def _of_the_place(field: str) -> bool:
+    return field.startswith("data.") and field.rpartition(".")[2] in OF_THE_PLACE
 
 
 def _around(field: str) -> list[str]:
