@@ -51,6 +51,13 @@ class Assembly:
     noise: Noise
     makers: Mapping[str, Callable[[PRNGKeyArray], Any]]
 
+    @property
+    def still_latent_shape(self) -> Shape:
+        """Of images that training has beside clips. Raises InterfaceError if it has none."""
+        if not self.data.stills:
+            raise InterfaceError("it is trained on clips alone, without images (ulzoo.with_images.v1)")
+        return (self.latent_shape[0], 1, *self.latent_shape[2:])
+
     def autoencoder(self, key: PRNGKeyArray) -> Autoencoder:
         """Stage 1's modules; equal keys give equal parameters, however each role was given."""
         keys = dict(zip(AUTOENCODER, jax.random.split(key, 3), strict=True))

@@ -26,6 +26,9 @@ FRAMES_PER_SECOND = 8
 _MOMENT = 1e-4
 """Seconds: times are rounded to the ticks of their containers."""
 
+_SHORTEST = {".gif": 20, ".webp": 1}
+"""Milliseconds of a frame: players take what is shorter in a GIF for ten frames a second."""
+
 _NEEDS_AV = "pip install 'ulzoo[video]'"
 _STILL_IMAGES = (".gif", ".webp")
 
@@ -53,9 +56,8 @@ def write_clip(path: str | Path, clip: Pixels, *, fps: float = FRAMES_PER_SECOND
         case ".webp" | ".gif":
             frames = [Image.fromarray(frame[..., 0] if frame.shape[2] == 1 else frame) for frame in clip]
             options: dict[str, Any] = {"lossless": True} if path.suffix.lower() == ".webp" else {}
-            frames[0].save(
-                path, save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0, **options
-            )
+            lasts = max(round(1000 / fps), _SHORTEST[path.suffix.lower()])
+            frames[0].save(path, save_all=True, append_images=frames[1:], duration=lasts, loop=0, **options)
         case ".mp4":
             _write_mp4(path, clip, fps)
         case _:

@@ -13,6 +13,7 @@ from ulzoo.errors import RunError
 from ulzoo.interfaces import AbstractBase, AbstractGridConditioner, SamplerIO
 from ulzoo.parallel.mesh import fetch
 from ulzoo.programs.generate import generate
+from ulzoo.programs.measure import keys_for
 from ulzoo.programs.program import to_model
 
 if TYPE_CHECKING:
@@ -89,6 +90,37 @@ def prolong(
             break
         known = np.concatenate([known, fresh])[-overlap:]
     return np.concatenate(made)[:frames]
+
+
+def lengthened(
+    evaluation: TrainedEvaluation,
+    clips: np.ndarray,
+    frames: int,
+    overlap: int,
+    seed: int,
+    labels: np.ndarray | None = None,
+) -> np.ndarray:
+    """Clips of the trained length that go on to `frames`, uint8 (n, frames, h, w, c), as `prolong` does it;
+    the i-th depends on its clip, seed, i and its label alone.
+
+    Args:
+        clips: uint8 (n, t, h, w, c).
+        overlap: frames that each further chunk is given, fewer than t.
+        labels: int32 (n,), for base models that are told the class.
+
+    Raises:
+        RunError: there is no base model, or it takes no frames.
+        ValueError: no frame is given, or as many as a chunk has.
+    """
+    length, made = clips.shape[1], []
+    # Not a part that drawing the clip itself has used: it splits its key in two.
+    keys = jax.vmap(lambda key: jax.random.fold_in(key, 2))(keys_for(seed, np.arange(len(clips))))
+    for i, clip in enumerate(clips):
+        label = None if labels is None else labels[i : i + 1]
+        rest = frames - length + overlap
+        end = prolong(evaluation, clip[length - overlap :], rest, overlap, keys[i], label)
+        made.append(np.concatenate([clip[: length - overlap], end]))
+    return np.stack(made)
 
 
 def usual_frames(base: AbstractBase | None) -> np.ndarray | None:

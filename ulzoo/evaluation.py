@@ -164,28 +164,29 @@ class TrainedEvaluation:
         how = self.sample.model_dump(include=names, mode="json")
         return how if self.stage == 2 else how | {"guidance": None, "model": "the prior of stage 1"}
 
-    def draw(self, count: int, labels: np.ndarray | None, seed: int) -> np.ndarray:
+    def draw(self, count: int, labels: np.ndarray | None, seed: int, *, still: bool = False) -> np.ndarray:
         """`count` samples, uint8 (count, *space, c); the i-th depends on seed, i and its label alone. In
-        stage 1 the prior makes them, whatever the label.
+        stage 1 the prior makes them, whatever the label. `still`: clips of one frame, if it trains on images.
 
         With Sobol starts it depends on how many samples of its label came before, too.
 
         Raises:
             RunError: there is no base model.
-            InterfaceError: the prior is none that can be sampled from.
+            InterfaceError: the prior is none that can be sampled from, or training had no such images.
         """
-        return np.concatenate([images for _, images in self._drawing(count, labels, seed)])
+        return np.concatenate([images for _, images in self._drawing(count, labels, seed, still)])
 
     def _drawing(
-        self, count: int, labels: np.ndarray | None, seed: int
+        self, count: int, labels: np.ndarray | None, seed: int, still: bool = False
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Samples batch by batch: their numbers and images."""
+        shape = self.assembly.still_latent_shape if still else self.latent_shape
         base: Any = sampled_prior(self.autoencoder.prior) if self.stage == 1 else self.base
         if base is None:
             raise RunError("there is no base model to sample from: train stage 2 first")
         sampler = self.sample.sampler.build(SamplerIO(), key=None)
         decoder_sampler = self.sample.decoder_sampler.build(SamplerIO(), key=None)
-        starts = SobolStarts(self.latent_shape, seed) if self.sample.starts == "sobol" else None
+        starts = SobolStarts(shape, seed) if self.sample.starts == "sobol" else None
         size = self._rounded(min(self.sample.batch_size, count))
         with self._progress("samples", -(-count // size), size) as progress:
             for start in range(0, count, size):
@@ -200,7 +201,7 @@ class TrainedEvaluation:
                 start_noise = placed.pop("start", None)
                 guided = (self.sample.guidance.scale, self.sample.guidance.log_snr_interval)
                 how = (sampler, decoder_sampler, keys, *guided, start_noise)
-                images = generate(self.autoencoder, base, placed, self.latent_shape, *how)
+                images = generate(self.autoencoder, base, placed, shape, *how)
                 kept = indices < count
                 yield indices[kept], fetch(images)[kept]
                 progress.advance()

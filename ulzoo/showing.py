@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ulzoo.atomic import write_atomic
-from ulzoo.clips import animated_grid, marked, write_clip
+from ulzoo.clips import FRAMES_PER_SECOND, animated_grid, marked, write_clip
 from ulzoo.continuations import continued, continued_records
+from ulzoo.data.viewing import viewing
 from ulzoo.errors import RunError
 from ulzoo.evaluation import TrainedEvaluation
 from ulzoo.examples import example_records
@@ -47,7 +48,7 @@ def show_examples(run: Run, evaluation: TrainedEvaluation) -> list[Record]:
         for name, pixels in (("original", original), ("reconstruction", result)):
             path = run.examples / f"{i:03d}-{name}"
             if pixels.ndim == 4:
-                write_clip(path.with_suffix(".webp"), pixels)
+                write_clip(path.with_suffix(".webp"), pixels, fps=pace(evaluation))
             else:
                 write_png(path.with_suffix(".png"), pixels)
     sheet = grid([side_by_side(*pair) for pair in pairs], columns=4)
@@ -71,7 +72,7 @@ def show_continued(run: Run, evaluation: TrainedEvaluation) -> list[Record]:
         both = [marked(clip, found.given) for clip in pair]
         sheets.append(side_by_side(*both))
         path = run.examples / f"{i:03d}-prediction"
-        write_clip(path.with_suffix(".webp"), animated_grid(both, 2))
+        write_clip(path.with_suffix(".webp"), animated_grid(both, 2), fps=pace(evaluation))
         write_png(path.with_suffix(".png"), sheets[-1])
     sheet = grid(sheets, columns=1, gap=2 * GAP)
     run.show([Picture(evaluation.step, "stage2", f"stage2/{found.split}/predictions", sheet)])
@@ -89,7 +90,8 @@ def draw_grid(run: Run, spec: Spec, evaluation: TrainedEvaluation, say: Say) -> 
     larger = enlargement(images)
     write_png(path, sheet, enlarge=larger)
     if images.ndim == 5:
-        write_clip(path.with_suffix(".webp"), animated_grid(images, columns, gap=GAP), enlarge=larger)
+        sheets, fps = animated_grid(images, columns, gap=GAP), pace(evaluation)
+        write_clip(path.with_suffix(".webp"), sheets, enlarge=larger, fps=fps)
     headings = None if labels is None or not by_class else labels[:columns].tolist()
     facts = {
         "images": len(images),
@@ -104,6 +106,11 @@ def draw_grid(run: Run, spec: Spec, evaluation: TrainedEvaluation, say: Say) -> 
     run.show([Picture(evaluation.step, "stage2", "stage2/samples", sheet)])
     say(f"{len(images)} samples: {path}")
     return path
+
+
+def pace(evaluation: TrainedEvaluation) -> float:
+    """Frames a second at which the data's clips are shown: as they were filmed, where the data says so."""
+    return viewing(evaluation.data).fps or FRAMES_PER_SECOND
 
 
 def columns_for(images: int, classes: int | None) -> tuple[int, bool]:

@@ -14,9 +14,14 @@ from ulzoo.cli.arguments import (
     add_set,
     natural,
     positive,
-    rate,
     scale,
     seed,
+)
+from ulzoo.cli.clip_arguments import (
+    add_length,
+    interpolate_arguments,
+    predict_arguments,
+    reconstruct_arguments,
 )
 from ulzoo.cli.together import add_processes
 
@@ -72,66 +77,10 @@ def _sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--decoder-steps", type=positive, metavar="N", help="steps of the decoder's sampler")
     parser.add_argument("--starts", choices=("independent", "sobol"), help="by default the spec's")
     parser.add_argument("--guidance", type=scale, metavar="W", help="scale of classifier-free guidance")
+    add_length(parser)
     add_checkpoint(parser)
     add_format(parser)
     parser.add_argument("--out", metavar="DIR", help="by default a new folder under RUN/samples")
-
-
-def _reconstruct(parser: argparse.ArgumentParser) -> None:
-    add_run(parser)
-    parser.add_argument("files", nargs="+", metavar="FILE", help="JPEG, PNG or WebP images; clips for video")
-    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="of the noise (0)")
-    add_checkpoint(parser)
-    parser.add_argument("--fps", type=rate, metavar="N", help="of clips; by default every frame as stored")
-    parser.add_argument(
-        "--whole",
-        action="store_true",
-        help="files at their full length and size, in overlapping windows of the trained shape",
-    )
-    parser.add_argument(
-        "--overlap",
-        type=scale,
-        default=0.5,
-        metavar="SHARE",
-        help="of a window of --whole that its neighbour repeats, below 1 (0.5)",
-    )
-    add_format(parser)
-    parser.add_argument("--out", metavar="DIR", help="by default a new folder under RUN/reconstructions")
-
-
-def _predict(parser: argparse.ArgumentParser) -> None:
-    add_run(parser)
-    parser.add_argument("files", nargs="+", metavar="CLIP", help="GIF or WebP; others with the extra video")
-    parser.add_argument("--given", type=positive, default=5, metavar="N", help="frames that are given (5)")
-    parser.add_argument(
-        "--frames",
-        type=positive,
-        metavar="N",
-        help="of the clip that is made; by default as many as in training",
-    )
-    parser.add_argument(
-        "--overlap",
-        type=positive,
-        metavar="N",
-        help="frames of one chunk that the next is given, where --frames needs several; by default --given",
-    )
-    parser.add_argument("--fps", type=rate, metavar="N", help="by default every frame as stored")
-    _completion(parser)
-
-
-def _interpolate(parser: argparse.ArgumentParser) -> None:
-    add_run(parser)
-    parser.add_argument("first", metavar="A", help="image of the first frame")
-    parser.add_argument("last", metavar="B", help="image of the last frame")
-    _completion(parser)
-
-
-def _completion(parser: argparse.ArgumentParser) -> None:
-    add_checkpoint(parser)
-    parser.add_argument("--label", type=int, metavar="K", help="class, for base models that are told it")
-    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="of the noise (0)")
-    add_format(parser)
-    parser.add_argument("--out", metavar="DIR", help="by default a new folder under RUN/predictions")
 
 
 def _encode(parser: argparse.ArgumentParser) -> None:
@@ -349,9 +298,9 @@ COMMANDS = {
     "train": Command("train one stage, of a spec or of a run", _train, compiles=True),
     "evaluate": Command("measure a run's metrics", _evaluate, compiles=True),
     "sample": Command("draw samples from a run", _sample, compiles=True),
-    "reconstruct": Command("put image files through a run's latent", _reconstruct, compiles=True),
-    "predict": Command("go on from the first frames of clips", _predict, compiles=True),
-    "interpolate": Command("make the frames between two images", _interpolate, compiles=True),
+    "reconstruct": Command("put image files through a run's latent", reconstruct_arguments, compiles=True),
+    "predict": Command("go on from the first frames of clips", predict_arguments, compiles=True),
+    "interpolate": Command("make the frames between two images", interpolate_arguments, compiles=True),
     "sweep": Command(
         "run every combination of some settings, and draw them side by side", _sweep, compiles=True
     ),

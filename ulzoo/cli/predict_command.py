@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from ulzoo.cli.frames_given import check_overlap, note_untrained, usual_beginning
 from ulzoo.cli.output import empty_folder
 from ulzoo.cli.reporting import note
 from ulzoo.data.source import Dataset
 from ulzoo.errors import RunError
 from ulzoo.run import Run
+
+if TYPE_CHECKING:
+    from ulzoo.cli.clip_files import Seen
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -21,32 +26,27 @@ def run(arguments: argparse.Namespace) -> None:
     with Run.open(arguments.directory) as run:
         spec = clip_spec(run)
         shape = cast(Dataset, spec.data).io().shape
-        if arguments.given >= shape[1]:
-            raise RunError(f"--given: must be less than a clip's {shape[1]} frames, got {arguments.given}")
-        overlap = arguments.given if arguments.overlap is None else arguments.overlap
-        if overlap >= shape[1]:
-            raise RunError(f"--overlap: must be less than a clip's {shape[1]} frames, got {overlap}")
+        count = usual_beginning(spec) if arguments.given is None else arguments.given
+        if count >= shape[1]:
+            raise RunError(f"--given: must be less than a clip's {shape[1]} frames, got {count}")
+        overlap = count if arguments.overlap is None else arguments.overlap
+        check_overlap(overlap, shape[1])
         frames = shape[1] if arguments.frames is None else arguments.frames
-        if frames <= arguments.given:
-            raise RunError(f"--frames: must be more than the {arguments.given} given, got {frames}")
-        from ulzoo.cli.clip_files import read_clip
+        if frames <= count:
+            raise RunError(f"--frames: must be more than the {count} given, got {frames}")
+        from ulzoo.cli.clip_files import check_format, read_clip
+        from ulzoo.data.viewing import viewing
 
+        check_format(arguments.format)
+        view = viewing(spec.data, arguments.fps)
         files = [Path(name) for name in arguments.files]
         # All are read before the model is: a bad file name should not cost a minute.
-        found = [
-            read_clip(
-                file,
-                (shape[0], frames, *shape[2:]),
-                fps=arguments.fps,
-                resize=getattr(spec.data, "resize", "bicubic"),
-                least=arguments.given,
-            )
-            for file in files
-        ]
-        given = np.arange(frames) < arguments.given
-        clips = np.stack([clip for clip, _ in found])
+        found = [read_clip(file, (shape[0], frames, *shape[2:]), view, least=count) for file in files]
+        later = () if frames <= shape[1] else ((overlap, 0),)
+        note_untrained(spec, (count, 0), *later)
+        given = np.arange(frames) < count
         names = [f"{i:04d}-{file.stem}" for i, file in enumerate(files)]
-        complete(run, spec, arguments, clips, given, names, [count for _, count in found], overlap)
+        complete(run, spec, arguments, found, given, names, overlap)
 
 
 def interpolate(arguments: argparse.Namespace) -> None:
@@ -56,19 +56,22 @@ def interpolate(arguments: argparse.Namespace) -> None:
     with Run.open(arguments.directory) as run:
         spec = clip_spec(run)
         channels, frames, height, width = cast(Dataset, spec.data).io().shape
+        from ulzoo.cli.clip_files import Seen, check_format
+        from ulzoo.clips import FRAMES_PER_SECOND
         from ulzoo.data.decode import read_picture
+        from ulzoo.data.viewing import viewing
 
-        clip = np.zeros((1, frames, height, width, channels), np.uint8)
+        check_format(arguments.format)
+        view = viewing(spec.data)
+        note_untrained(spec, (1, 1))
+        clip = np.zeros((frames, height, width, channels), np.uint8)
         for place, name in ((0, arguments.first), (-1, arguments.last)):
-            clip[0, place] = read_picture(
-                Path(name),
-                (height, width),
-                channels=channels,
-                resize=getattr(spec.data, "resize", "bicubic"),
-            )
+            size = height, width
+            clip[place] = read_picture(Path(name), size, channels=channels, resize=view.resize)
         given = np.isin(np.arange(frames), [0, frames - 1])
         name = f"{Path(arguments.first).stem}-to-{Path(arguments.last).stem}"
-        complete(run, spec, arguments, clip, given, [name], [0])
+        seen = Seen(clip, 0, view.fps or FRAMES_PER_SECOND)
+        complete(run, spec, arguments, [seen], given, [name])
 
 
 def clip_spec(run: Run) -> Any:
@@ -96,17 +99,16 @@ def complete(
     run: Run,
     spec: Any,
     arguments: argparse.Namespace,
-    clips: Any,
+    found: Sequence[Seen],
     given: Any,
-    names: Any,
-    frames: Any,
+    names: Sequence[str],
     overlap: int = 1,
 ) -> None:
     """Completes clips and writes each as a file, given frames with a bright border, and as a row of frames.
 
     Args:
+        found: where a file gave more frames than are given, their PSNR is printed.
         given: bool (t,); of a clip of another length than the model's, some first frames.
-        frames: how many frames each file gave: where there are more than were given, their PSNR is printed.
         overlap: frames that later chunks of a longer clip are given.
     """
     import numpy as np
@@ -128,7 +130,7 @@ def complete(
         raise RunError(f"--label: {what}, got {arguments.label}")
     evaluation = evaluation_of(run, experiment, 2, checkpoint=arguments.checkpoint)
     folder = empty_folder(arguments.out, run.directory / "predictions")
-    for i, (clip, name) in enumerate(zip(clips, names, strict=True)):
+    for i, ((clip, frames, fps), name) in enumerate(zip(found, names, strict=True)):
         keys = keys_for(arguments.seed, np.array([i], np.int32))
         labels = None if arguments.label is None else np.array([arguments.label], np.int32)
         if len(clip) == experiment.assembly.data.shape[1]:
@@ -139,8 +141,9 @@ def complete(
         # What was given is known; the model's own version of it is not what a user asked for.
         whole = np.where(given[:, None, None, None], clip, made)
         larger = enlargement(whole)
-        path = write_result(folder, name, marked(whole, given), enlarge=larger, form=arguments.format)
-        seen = np.arange(len(clip)) < frames[i]
+        shown = marked(whole, given)
+        path = write_result(folder, name, shown, enlarge=larger, form=arguments.format, fps=fps)
+        seen = np.arange(len(clip)) < frames
         rows = [clip, whole] if (seen & ~given).any() else [whole]
         sheet = side_by_side(*(marked(row, given) for row in rows))
         write_png(folder / f"{name}-frames.png", sheet, enlarge=larger)
