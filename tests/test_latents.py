@@ -322,6 +322,12 @@ def test_check_tells_what_latents_are(cached_run, capsys):
         assert words in output
 
 
+@pytest.mark.parametrize("option", [["--out", "x"], ["--against", "x"], ["--max-pixels", "9"]])
+def test_what_check_does_with_pictures_alone_is_refused_of_latents(cached_run, option, capsys):
+    assert main(["data", "check", str(cached_run[1]), *option]) == 2
+    assert f"holds latents, of which `data check` takes no {option[0]}" in capsys.readouterr().err
+
+
 def test_damaged_latents_are_found(cached_run, tmp_path, capsys):
     _, out, *_ = cached_run
     shutil.copytree(out, tmp_path / "out")

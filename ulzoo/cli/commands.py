@@ -278,8 +278,19 @@ def _data(parser: argparse.ArgumentParser) -> None:
         help="stop at a damaged record, or leave it out",
     )
     check.add_argument("--tiny", type=positive, default=32, metavar="S", help="report sides below S (32)")
-    check.add_argument("--out", metavar="DIR", help="where check.json and contact-sheet.png go")
+    check.add_argument("--out", metavar="DIR", help="where check.json, sha256.txt and contact-sheet.png go")
+    check.add_argument(
+        "--against",
+        metavar="LIST",
+        help="an earlier sha256.txt, or its folder; what has changed since is named",
+    )
     for action in made.values():
+        action.add_argument(
+            "--max-pixels",
+            type=positive,
+            metavar="N",
+            help="width times height above which a picture counts as damaged (89478485)",
+        )
         action.add_argument(
             "--labels", choices=("yes", "no"), help="classes must be there, or are not looked at"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _prepare(arguments: argparse.Namespace) -> int:
     from ulzoo.data.opening import open_collection
+    from ulzoo.data.pictures import MAX_PIXELS
     from ulzoo.data.prepare import prepare
 
     collection = open_collection(arguments.source, labels=_labels(arguments))
@@ -29,6 +31,7 @@ def _prepare(arguments: argparse.Namespace) -> int:
             size=arguments.size,
             licence=_licence(arguments.licence),
             corrupt=arguments.corrupt,
+            max_pixels=arguments.max_pixels or MAX_PIXELS,
             threads=arguments.threads,
             advance=progress.advance,
         )
@@ -48,30 +51,48 @@ def _prepare(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     if (manifest := _manifest(arguments.source)).get("kind") == "ulzoo latents":
         return _check_latents(arguments)
+    from ulzoo.atomic import being_written
+    from ulzoo.data.hashes import FILE, Changes, line
     from ulzoo.data.opening import open_collection
+    from ulzoo.data.pictures import MAX_PIXELS
     from ulzoo.data.shard_files import damage
     from ulzoo.data.storage import local
     from ulzoo.data.survey import survey
     from ulzoo.images import write_png
 
+    changes = None if arguments.against is None else Changes.since(arguments.against)
     collection = open_collection(arguments.source, labels=_labels(arguments))
-    with Progress("check", len(collection), unit="records") as progress:
-        found = survey(collection, tiny=arguments.tiny, threads=arguments.threads, advance=progress.advance)
+    folder = None if arguments.out is None else _folder(arguments.out)
+    with ExitStack() as stack:
+        list_of_hashes = None if folder is None else stack.enter_context(being_written(folder / FILE))
+        progress = stack.enter_context(Progress("check", len(collection), unit="records"))
+        found = survey(
+            collection,
+            tiny=arguments.tiny,
+            max_pixels=arguments.max_pixels or MAX_PIXELS,
+            threads=arguments.threads,
+            advance=progress.advance,
+            hashed=lambda name, digest: list_of_hashes and list_of_hashes.write(line(name, digest)),
+            changes=changes,
+        )
     found.shards += damage(local(arguments.source), manifest) if manifest else []
     print("\n".join(found.lines()))
-    if arguments.out is not None:
-        folder = _folder(arguments.out)
+    if folder is not None:
         text = json.dumps(found.as_dict(), indent=2, ensure_ascii=False)
         (folder / "check.json").write_text(text + "\n", encoding="utf-8")
         if found.sheet is not None:
             write_png(folder / "contact-sheet.png", found.sheet)
-        print(f"written: {folder / 'check.json'}, {folder / 'contact-sheet.png'}")
+        print(f"written: {folder / 'check.json'}, {folder / FILE}, {folder / 'contact-sheet.png'}")
     return 0 if found.sound else 1
 
 
 def _check_latents(arguments: argparse.Namespace) -> int:
     from ulzoo.data.latents import LatentCache, survey_latents
 
+    for name in ("out", "against", "max_pixels"):
+        if getattr(arguments, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise DataError(f"{arguments.source!r} holds latents, of which `data check` takes no {option}")
     cache = LatentCache(arguments.source)
     with Progress("check", cache.manifest["records"], unit="records") as progress:
         lines, sound = survey_latents(cache, threads=arguments.threads, advance=progress.advance)

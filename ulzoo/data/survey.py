@@ -15,6 +15,7 @@ from ulzoo.data.ahead import in_order
 from ulzoo.data.collection import Collection, Picture
 from ulzoo.data.decode import CorruptImage, decode
 from ulzoo.data.facts import ODDITIES, Facts, examine
+from ulzoo.data.hashes import Changes
 from ulzoo.data.pictures import MAX_PIXELS
 from ulzoo.data.pipeline import spread
 from ulzoo.data.videos.facts import examine_clip
@@ -44,6 +45,7 @@ class Survey:
         sheet: a contact sheet, uint8 (h, w, 3), of pictures spread evenly; None if none is sound.
         shards: what is wrong with shards that a manifest names.
         sha256: over names and bytes of all records that could be read, in order.
+        changes: beside an earlier list of hashes; None where there was none to compare with.
     """
 
     where: str
@@ -63,11 +65,12 @@ class Survey:
     sheet: np.ndarray | None = None
     shards: list[str] = field(default_factory=list)
     sha256: str = ""
+    changes: Changes | None = None
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is damaged."""
-        return not self.damaged and not self.shards
+        """Whether nothing is damaged, or other than it was."""
+        return not self.damaged and not self.shards and not self.changes
 
     def as_dict(self) -> dict[str, Any]:
         """Everything but the sheet, as JSON data."""
@@ -85,6 +88,8 @@ class Survey:
             "shorter_side": self._sides(),
             "bytes": self.bytes,
             "sha256": self.sha256,
+            **({} if (since := self.changes) is None else {"changed": since.changed}),
+            **({} if since is None else {"new": since.new, "gone": since.gone}),
             "seconds": self.seconds,
         }
 
@@ -112,6 +117,11 @@ class Survey:
             out.append(f"without a class: {self.unlabelled}")
         out.append(f"captions: {self.captions}")
         out.append(f"content: sha256 {self.sha256}")
+        if (since := self.changes) is not None:
+            out += _named("changed since", since.changed)
+            out += _named("new since", since.new)
+            out += _named("gone since, or not to be read", since.gone)
+            out += [] if since else ["nothing has changed since"]
         return out
 
     def _balance(self) -> str:
@@ -140,12 +150,17 @@ def survey(
     max_pixels: int = MAX_PIXELS,
     threads: int = 2,
     advance: Callable[[int], object] = lambda steps: None,
+    hashed: Callable[[str, str], object] = lambda name, digest: None,
+    changes: Changes | None = None,
 ) -> Survey:
     """Reads every record, each to its last pixel.
 
     Args:
         tiny: pixels below which a side is too short.
+        max_pixels: of a picture, above which it counts as damaged.
         threads: that read.
+        hashed: told name and SHA-256 (hex) of every record that could be read, in order.
+        changes: earlier hashes, to be compared with.
         advance: told how many records are done.
 
     Raises:
@@ -155,6 +170,7 @@ def survey(
     chosen = set(spread(len(collection), THUMBS).tolist())
     thumbs: list[np.ndarray] = []
     sides = np.zeros(len(collection), np.int32)
+    found.changes = changes
     began, content = time.monotonic(), hashlib.sha256()
 
     def one(index: int) -> tuple[int, Any, Facts | str, np.ndarray | None]:
@@ -175,7 +191,11 @@ def survey(
             label, captioned, size, digest = stored
             found.captions += captioned
             found.bytes += size
-            content.update(digest)
+            name = collection.name(index)
+            content.update(hashlib.sha256(name.encode("utf-8", "surrogateescape") + b"\n" + digest).digest())
+            hashed(name, digest.hex())
+            if changes is not None:
+                changes.meet(name, digest.hex())
             if label is None:
                 found.unlabelled += 1
             else:
@@ -218,13 +238,11 @@ def _note(found: Survey, collection: Collection, index: int, facts: Facts) -> No
 
 
 def _digest(collection: Collection, picture: Picture) -> bytes:
-    """SHA-256 of a record's name and bytes."""
+    """SHA-256 of a record's bytes."""
     if isinstance(collection, Videos):
         with collection.encoded(picture).file() as file:
-            inner = hashlib.file_digest(file, "sha256").digest()
-    else:
-        inner = hashlib.sha256(_bytes(picture.image)).digest()
-    return hashlib.sha256(picture.name.encode("utf-8", "surrogateescape") + b"\n" + inner).digest()
+            return hashlib.file_digest(file, "sha256").digest()
+    return hashlib.sha256(_bytes(picture.image)).digest()
 
 
 def _bytes(image: bytes | np.ndarray) -> bytes | memoryview:
