@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 
 import numpy as np
@@ -91,6 +92,20 @@ def test_a_fingerprint_follows_contents_and_not_places(format, tmp_path, monkeyp
         roots.append(make(tmp_path / name))
     one, two, three = (opened(config, root).fingerprint() for root in roots)
     assert one == two != three
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_is_written_with_as_many_bytes_is_noticed_on_this_machine(format, tmp_path):
+    config, make = FORMATS[format]
+    root = make(tmp_path)
+    one, again = opened(config, root), opened(config, root)
+    assert one.written() == again.written()
+    for path in [root] if root.is_file() else [path for path in root.rglob("*") if path.is_file()]:
+        os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 10**9))
+    later = opened(config, root)
+    assert later.fingerprint() == one.fingerprint()
+    # A zip's fingerprint has the checksums of its entries.
+    assert (later.written() == one.written()) == ("zip" in format)
 
 
 def test_class_names_tell_the_number_of_classes(tmp_path):

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from fake_evaluation import FakeEvaluation
 from scipy import linalg
+from stored_pictures import as_folder, encoded
 
+from ulzoo.data.image_folder import ImageFolderConfig
 from ulzoo.errors import DataError, InterfaceError
 from ulzoo.interfaces import DataIO
+from ulzoo.metrics import reference_cache
 from ulzoo.metrics.collecting import Request
 from ulzoo.metrics.dinov2_features import write_random_dinov2
 from ulzoo.metrics.fd_dinov2 import FDDINOv2Config
@@ -100,6 +103,21 @@ def test_statistics_of_another_network_are_found_before_training(weights, tmp_pa
     dinov2 = {"weights": write_random_dinov2(tmp_path), "side": 28}
     with pytest.raises(InterfaceError, match="statistics of 4 features"):
         FDDINOv2Config(features=dinov2, reference=path).build(DataIO((1, 8, 8)))
+
+
+def test_statistics_of_pictures_that_were_written_anew_are_not_taken(tmp_path, monkeypatch):
+    """The fingerprint of a folder knows sizes: here another picture is as large."""
+    monkeypatch.setattr(reference_cache, "KEPT_FROM", 1)
+    folder = as_folder(tmp_path)
+    data, split = ImageFolderConfig(root=str(folder), size=4, heldout_fraction=0.4), Real("train", None)
+    one = reference_cache.identity(data, data.open("train"), split)
+    assert reference_cache.identity(data, data.open("train"), split) == one
+    path = folder / "bee" / "2.png"
+    was = path.read_bytes()
+    path.write_bytes(next(png for png in map(encoded, range(200)) if len(png) == len(was) and png != was))
+    other = reference_cache.identity(data, data.open("train"), split)
+    assert other["records"] == one["records"]
+    assert other != one
 
 
 class Network:

@@ -77,6 +77,11 @@ class Collection:
         nothing is. The same wherever the collection lies."""
         return b""
 
+    def written(self) -> bytes:
+        """When the files that the records lie in were written, or what their file system tells in place of
+        it; empty where nothing is known, and where `contents` knows of every byte."""
+        return b""
+
     def fingerprint(self) -> str:
         """SHA-256 (hex) that changes when records are added, removed, renamed or sorted into other classes,
         and when `contents` does."""

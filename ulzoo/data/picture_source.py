@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -145,6 +146,9 @@ class PictureSource(Source):
         """SHA-256 (hex) of the collection's names, labels and sizes or checksums; the split is a function of
         the names."""
         return self.collection.fingerprint()
+
+    def written(self) -> str:
+        return hashlib.sha256(found).hexdigest() if (found := self.collection.written()) else ""
 
     @property
     def skipped(self) -> tuple[str, ...]:

@@ -73,6 +73,14 @@ class Source(Protocol):
         """Changes when the split holds other records; empty where that cannot be told."""
         return ""
 
+    def written(self) -> str:
+        """Changes when the files that the split lies in are written, if only with as many bytes as before.
+
+        It is of this machine, where `fingerprint` is of the records: for what is kept in the cache. Empty
+        where it cannot be told.
+        """
+        return ""
+
     def augmentation(self) -> str:
         """What `draw` adds: "none"; "flip": a mirror image where `rng.random()` < 1/2; or "random"."""
         return "none" if type(self).draw is Source.draw else "random"

@@ -69,7 +69,9 @@ def identity(data: Any, source: Source, stream: Real) -> dict[str, Any] | None:
     if not fingerprint:
         return None
     how = preprocessing(data)
-    return {"split": stream.split, "limit": stream.limit, "records": fingerprint, "preprocessing": how}
+    found = {"split": stream.split, "limit": stream.limit, "records": fingerprint, "preprocessing": how}
+    # A fingerprint may know no more than sizes; what is kept here may also go by when files were written.
+    return {**found, "written": written} if (written := source.written()) else found
 
 
 def keys_of(requests: Sequence[Request], identify: Identity) -> dict[Request, str]:

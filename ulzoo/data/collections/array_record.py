@@ -152,6 +152,9 @@ class ArrayRecordCollection(NamedCollection):
         """SHA-256 of the shards, where a manifest has it, and their sizes."""
         return f"{self._sha256} {[file.size for file in self._records.files]}".encode()
 
+    def written(self) -> bytes:
+        return f"{[file.stamp for file in self._records.files]}".encode()
+
 
 def read_manifest(shard: Blob) -> dict[str, Any]:
     """`manifest.json` beside a shard, empty if there is none."""

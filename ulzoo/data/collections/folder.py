@@ -20,6 +20,7 @@ class FolderCollection(NamedCollection):
 
     def __init__(self, root: str, *, labelled: bool) -> None:
         self._sizes: np.ndarray | None = None
+        self._times: np.ndarray | None = None
         if is_remote(root):
             self._base = where = root.rstrip("/")
             names, self._sizes = _list_remote(where)
@@ -43,14 +44,25 @@ class FolderCollection(NamedCollection):
     def contents(self) -> bytes:
         """Sizes of all files. One question to the file system for each, so only when it is asked for."""
         if self._sizes is None:
-            self._sizes = file_sizes(self._base, self._names)
+            self._sizes, self._times = sizes_and_times(self._base, self._names)
         return self._sizes.astype("<i8").tobytes()
 
+    def written(self) -> bytes:
+        self.contents()
+        return b"" if self._times is None else self._times.astype("<i8").tobytes()
 
-def file_sizes(base: str, names: Names) -> np.ndarray:
-    """int64 (n,), bytes of each file below a local folder. Raises DataError: one is gone."""
+
+def sizes_and_times(base: str, names: Names) -> tuple[np.ndarray, np.ndarray]:
+    """int64 (n,) twice: bytes of each file below a local folder, and when it was written, in nanoseconds.
+
+    Raises:
+        DataError: one is gone.
+    """
+    pair = np.dtype((np.int64, 2))
     try:
-        return np.fromiter((os.stat(f"{base}/{name}").st_size for name in names), np.int64, len(names))
+        facts = (os.stat(f"{base}/{name}") for name in names)
+        found = np.fromiter(((one.st_size, one.st_mtime_ns) for one in facts), pair, len(names))
+        return found[:, 0], found[:, 1]
     except OSError as error:
         raise DataError(f"cannot read {error.filename!r}: {error.strerror}") from error
 

@@ -75,6 +75,9 @@ class ParquetCollection(NamedCollection):
         """Sizes of the files."""
         return f"{[file.size for file in self._files]}".encode()
 
+    def written(self) -> bytes:
+        return f"{[file.stamp for file in self._files]}".encode()
+
     def _group(self, file: int, group: int) -> Any:
         # The library's files are not made for several threads; decoding, the larger part, is outside.
         with self._lock:

@@ -55,6 +55,9 @@ class TarCollection(NamedCollection):
         """Sizes of pictures and captions."""
         return self._spans[:, 1::2].astype("<i8").tobytes()
 
+    def written(self) -> bytes:
+        return f"{[shard.stamp for shard in self._shards]}".encode()
+
 
 def _index(shard: Blob) -> Arrays:
     """Keys, labels (−1: none), and where picture and caption of each record lie."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from ulzoo.clips import Encoded
 from ulzoo.data.collection import NamedCollection, Names, Picture
-from ulzoo.data.collections.folder import file_sizes, folder_labels
+from ulzoo.data.collections.folder import folder_labels, sizes_and_times
 from ulzoo.data.listing import find_pictures, folder_classes
 from ulzoo.data.source import Split
 from ulzoo.data.storage import is_remote, local
@@ -43,7 +43,10 @@ class _Files(Videos):
 
     def contents(self) -> bytes:
         """Sizes of all files."""
-        return file_sizes(str(self._folder), self._names).astype("<i8").tobytes()
+        return sizes_and_times(str(self._folder), self._names)[0].astype("<i8").tobytes()
+
+    def written(self) -> bytes:
+        return sizes_and_times(str(self._folder), self._names)[1].astype("<i8").tobytes()
 
     def __getitem__(self, index: int) -> Picture:
         # A video is read frame by frame when a clip is cut from it: a whole one could be gigabytes.

@@ -59,6 +59,9 @@ class WithImagesSource(Source):
         both = self._clips.fingerprint(), self._images.fingerprint()
         return hashlib.sha256("\n".join(both).encode()).hexdigest() if all(both) else ""
 
+    def written(self) -> str:
+        return self._clips.written() + self._images.written()
+
     def under_way(self) -> list[tuple[str, float]]:
         found = self._clips.under_way() + self._images.under_way()
         return sorted(found, key=lambda one: -one[1])
