@@ -194,3 +194,9 @@ def test_a_target_is_part_of_what_the_weights_depend_on(builtin_registry):
         )
     }
     assert len(hashes) == 3
+
+
+def test_a_rate_given_to_a_weighting_that_finds_none_is_told_where_it_belongs(builtin_registry):
+    weighting = "{type: ulzoo.sigmoid.v1, rate_target: {bits_per_pixel: 0.5}, bias: 4.0}"
+    with pytest.raises(SpecError, match=r"decoder\.weighting: rate_target is of ulzoo\.steered_sigmoid\.v1"):
+        parse(weighting, builtin_registry)

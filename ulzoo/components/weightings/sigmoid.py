@@ -7,11 +7,11 @@ the weight on the x error: e^λ sigmoid(b − λ) = e^b sigmoid(λ − b).
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ulzoo.diffusion.sigmoid_weight import sigmoid_weight
 from ulzoo.interfaces import AbstractWeighting, Scalar, WeightingIO
@@ -40,6 +40,15 @@ class SigmoidConfig(Component):
     bias: float = Field(ge=-20.0, le=20.0)
     """b, a log-SNR: above it (less noise) errors are discounted. Follows resolution: about −3 at 512²,
     positive at 64² and below."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _finds_none(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "rate_target" in data:
+            raise ValueError(
+                "rate_target is of ulzoo.steered_sigmoid.v1, which finds one of these two numbers"
+            )
+        return data
 
     def build(self, io: WeightingIO, *, key: PRNGKeyArray | None = None) -> Sigmoid:
         """The weighting; `io` and `key` are not needed."""
