@@ -61,6 +61,16 @@ def test_what_is_done_is_not_done_again_and_what_failed_is(spec, tmp_path, unrea
     assert done[4:] == ["loss_factor=2000,seed=0", "loss_factor=2000,seed=1"]
 
 
+def test_without_a_place_it_has_one_of_its_own_and_goes_on_there(spec, tmp_path, unreal, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = ["sweep", str(spec), "--set", "seed=0"]
+    assert main(command) == 0
+    assert (tmp_path / "sweeps" / "small" / "grid.json").exists()
+    assert "sweeps/small/results.csv" in capsys.readouterr().out
+    assert main(command) == 0
+    assert unreal[0] == ["seed=0"]
+
+
 def test_another_spec_is_refused_before_anything_is_done(spec, tmp_path, unreal, capsys):
     done, _ = unreal
     command = ["sweep", str(spec), *SETS, "--out", str(tmp_path / "out")]

@@ -202,7 +202,9 @@ def _sweep(parser: argparse.ArgumentParser) -> None:
         help="values of a setting, parted by commas; may be repeated, for every combination; required",
     )
     parser.add_argument(
-        "--out", required=True, metavar="DIR", help="of the sweep, new or to be continued; required"
+        "--out",
+        metavar="DIR",
+        help="of the sweep, new or to be continued; by default sweeps/ and SPEC's name",
     )
     parser.add_argument("--stage", type=int, choices=(1,), help="stage 1 alone; by default all the spec has")
 

@@ -1,4 +1,4 @@
-"""`ulzoo sweep SPEC --set PATH=VALUE,VALUE… --out DIR`: a small grid of runs, continued where it stopped."""
+"""`ulzoo sweep SPEC --set PATH=VALUE,VALUE… [--out DIR]`: a small grid of runs, to be continued."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def run(arguments: argparse.Namespace) -> None:
     stage = () if arguments.stage is None else ("--stage", str(arguments.stage))
     again = ("sweep", arguments.spec, *sets, *stage, "--out", "RUN")
     stages = (1, 2) if arguments.stage is None else (1,)
-    do(arguments.spec, points, Path(arguments.out), stages, again, Path(arguments.spec).stem)
+    name = Path(arguments.spec).stem
+    # The same each time, so that the same command goes on.
+    out = Path("sweeps", name) if arguments.out is None else Path(arguments.out)
+    do(arguments.spec, points, out, stages, again, name)
 
 
 def do(
