@@ -59,6 +59,13 @@ EXAMPLES = {
     "UL017": Example(("precision={params: bfloat16}",)),
     "UL018": Example((_steered("bits_per_pixel: 0.012"),)),
     "UL020": Example((_steered("bits_per_pixel: 0.2"), "stage1.rate_warmup_steps=500")),
+    "UL021": Example(
+        (
+            "data={type: ulzoo.moving_digits.v1, size: 16, frames: 16, digit_size: 8}",
+            "base_model.conditioners=[{type: ulzoo.given_frames.v1, given: [[3, 0]]}]",
+            "evaluate=[{type: ulzoo.prediction_psnr.v1, given: 5}]",
+        )
+    ),
 }
 
 

@@ -170,6 +170,36 @@ def test_clips_are_taken_and_played_at_the_rate_of_the_data(run, seen, tmp_path,
     assert FPS != FRAMES_PER_SECOND
 
 
+def test_files_are_cropped_as_the_data_are(tmp_path):
+    from ulzoo.cli.clip_files import read_clip
+    from ulzoo.data.videos import VideoFolderConfig
+    from ulzoo.data.viewing import viewing
+    from ulzoo.data.with_images import WithImagesConfig
+
+    (tmp_path / "v").mkdir()
+    rng = np.random.default_rng(0)
+    write_clip(tmp_path / "v" / "a.webp", rng.integers(0, 256, (6, 24, 30, 3), np.uint8))
+    usual = {"root": str(tmp_path / "v"), "labels": "none", "size": 8, "crop_size": 12, "resize": "box"}
+    clips = VideoFolderConfig(frames=3, stride=2, heldout_root=str(tmp_path / "v"), **usual)
+    both = WithImagesConfig(clips=clips, images=VideoFolderConfig(frames=1, **usual))
+    expected = clips.open("heldout")[0]["image"]
+    # The held-out clip is the middle in time: of six frames every second, from the first.
+    seen = read_clip(tmp_path / "v" / "a.webp", (3, 3, 8, 8), viewing(both))
+    np.testing.assert_array_equal(seen.clip, expected)
+    # WebP keeps milliseconds: 125 of each frame.
+    assert seen.fps == pytest.approx(FRAMES_PER_SECOND / 2)
+
+
+@pytest.mark.parametrize("form", ["mp4", "gif"])
+def test_samples_in_other_formats(run, tmp_path, form):
+    if form == "mp4":
+        pytest.importorskip("av")
+    out = tmp_path / form
+    assert main(["sample", str(run), "-n", "2", "--format", form, "--out", str(out)]) == 0
+    for path in (out / f"00000-class0.{form}", out / f"grid.{form}"):
+        assert shown(path)[1] == pytest.approx(FPS, rel=0.01)
+
+
 def test_what_training_never_gave_is_noted(run, seen, tmp_path, capsys):
     write_png(tmp_path / "a.png", film(1)[0])
     ends = [str(tmp_path / "a.png")] * 2

@@ -1,5 +1,6 @@
 """Videos of a folder: real files of several codecs, frame rates and turns, whole and broken."""
 
+import contextlib
 import subprocess
 from fractions import Fraction
 from shutil import which
@@ -153,6 +154,43 @@ def test_short_and_broken_videos_by_policy(folder):
     for i in range(len(held)):
         held[i]
     assert set(held.skipped) == {"up/cut.mp4"}
+
+
+def test_a_broken_end_takes_no_more_than_the_clips_that_reach_it(tmp_path):
+    write_video(tmp_path / "whole.mkv", EVEN)
+    whole = (tmp_path / "whole.mkv").read_bytes()
+    write_clip(tmp_path / "other.gif", np.stack([grey(t) for t in range(10)]))
+    (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) * 7 // 10])
+    sound = len(numbers(read_frames_up_to_damage(tmp_path / "cut.mkv")))
+    assert 6 <= sound < 20
+    # Seven tenths of the file are there, and its head still says 2.4 seconds.
+    assert length(tmp_path / "cut.mkv").seconds == pytest.approx(2.4, abs=0.11)
+    usual = {"labels": "none", "heldout_fraction": 0.01}
+    sources = [config(tmp_path, corrupt="skip", **usual).open("train") for _ in range(2)]
+    place = [sources[0].record_name(i) for i in range(3)].index("cut.mkv")
+
+    def clips(source, seeds):
+        return {seed: source.draw(place, np.random.default_rng(seed)) for seed in seeds}
+
+    # In whatever order they are asked for, clips are the same, and of this video.
+    forward, backward = clips(sources[0], range(12)), clips(sources[1], reversed(range(12)))
+    for seed in range(12):
+        np.testing.assert_array_equal(forward[seed]["image"], backward[seed]["image"])
+        assert forward[seed]["index"] == place
+    first = {round((float(one["image"][0, 8, 12].mean()) - 16) / STEP) for one in forward.values()}
+    assert len(first) > 2
+    assert max(first) <= sound - 4
+    assert "clips that reach there are cut from its beginning" in sources[0].faults()["cut.mkv"]
+    strict = config(tmp_path, **usual).open("train")
+    with pytest.raises(DataError, match=r"cut.mkv' is damaged"):
+        clips(strict, range(12))
+
+
+def read_frames_up_to_damage(path):
+    found = []
+    with contextlib.suppress(DataError):
+        found.extend(read_frames(path))
+    return found
 
 
 def test_places_without_videos_are_named(tmp_path):

@@ -40,6 +40,13 @@ def steered(target):
     return [f"decoder.weighting={weighting}"]
 
 
+def predicting(given):
+    """Overrides that give frames in training, and measure predictions from five."""
+    conditioner = f"{{type: ulzoo.given_frames.v1, given: [{given}]}}"
+    metrics = "[{type: ulzoo.psnr.v1}, {type: ulzoo.prediction_psnr.v1, given: 5}]"
+    return [f"base_model.conditioners=[{conditioner}]", f"evaluate={metrics}"]
+
+
 def test_a_sound_rate_target_is_not_warned_about(told):
     assert told(*steered("bits_per_pixel: 0.2")) == []
 
@@ -91,6 +98,7 @@ def test_a_sound_spec_is_not_warned_about(told):
         ("UL014", "evaluate.1.count", ["evaluate.1.count=200"], {}),
         ("UL014", "evaluate.0.count", ["evaluate.0.count=16"], {}),
         ("UL014", "evaluate.1.count", [f"evaluate=[{{type: ulzoo.psnr.v1}}, {FID}, count: 9999}}]"], {}),
+        ("UL021", "evaluate.1.given", predicting("[1, 0], [5, 1]"), {}),
         ("UL015", "parallel.mesh.fsdp", ["parallel.mesh.fsdp=2"], {"divided": {"fsdp": 0.79}}),
         ("UL015", "parallel.mesh.tensor", [], {"divided": {"fsdp": 0.9, "tensor": 0.1}}),
         ("UL016", "parallel.rules.1.match", [], {"idle_rules": ("parallel.rules.1",)}),
@@ -127,6 +135,8 @@ def test_a_rule_speaks(told, code, path, overrides, facts):
         (["precision={compute: bfloat16, reduction: bfloat16}"], {}),
         # A decoder without such a weighting, no base model, metrics without a split: nothing is assumed.
         ([f"decoder={MSE}"], {}),
+        (predicting("[1, 0], [5, 0]"), {}),
+        (predicting("[1, 0]")[:1], {}),
         (["base_model=null", "stage2=null", "evaluate=[{type: ulzoo.psnr.v1}]"], {}),
         (["evaluate=[{type: ulzoo.conditional_accuracy.v1, count: 100, components: 20}]"], {}),
     ],

@@ -82,6 +82,12 @@ def mean_rate(starts: list[float]) -> float:
     return (len(starts) - 1) / span if span > 0 else FRAMES_PER_SECOND
 
 
+def picture_seen(path: Path, shape: tuple[int, ...], view: Viewing) -> np.ndarray:
+    """A picture as the data would show it, uint8 (h, w, c) of `shape` (c, h, w). Raises DataError."""
+    channels, height, width = shape
+    return read_picture(path, (height, width), channels=channels, resize=view.resize, crop=view.crop)
+
+
 def read_clip(path: Path, shape: tuple[int, ...], view: Viewing, *, least: int = 1) -> Seen:
     """The first frames of a file as a clip of the data's shape: each frame's centre, resized. A picture is a
     clip of one frame.
@@ -97,11 +103,11 @@ def read_clip(path: Path, shape: tuple[int, ...], view: Viewing, *, least: int =
     channels, frames, height, width = shape
     starts, found = [], []
     if is_picture(path):
-        found.append(read_picture(path, (height, width), channels=channels, resize=view.resize))
+        found.append(picture_seen(path, (channels, height, width), view))
     else:
         for shown in islice(frames_seen(path, view), frames):
-            picture = np.asarray(shown.picture)
-            found.append(decode(picture, (height, width), channels=channels, resize=view.resize))
+            picture, size = np.asarray(shown.picture), (height, width)
+            found.append(decode(picture, size, channels=channels, resize=view.resize, crop=view.crop))
             starts.append(shown.start)
     if len(found) < least:
         raise DataError(f"{path}: has {len(found)} frames, but {least} are needed")

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ulzoo.cli.reporting import note
 from ulzoo.errors import RunError
+from ulzoo.spec import Spec
+from ulzoo.spec.given import given_in_training
 
 USUAL = 5
 """Frames given where a base model does not say what it was trained on (Kinetics in the paper)."""
 
 
-def trained_pairs(spec: Any) -> list[tuple[int, int]]:
-    """How many frames the base model was trained to be given at the beginning and at the end; empty if its
-    conditioners do not say."""
-    conditioners = getattr(spec.base_model, "conditioners", None) or ()
-    taking = [each for each in conditioners if getattr(each, "gives_frames", False)]
-    return [(first, last) for each in taking for first, last in getattr(each, "given", ())]
-
-
-def usual_beginning(spec: Any) -> int:
+def usual_beginning(spec: Spec) -> int:
     """How many frames are given at the beginning alone if nobody says how many."""
-    return next((first for first, last in trained_pairs(spec) if not last), USUAL)
+    return next((first for first, last in given_in_training(spec) if not last), USUAL)
 
 
 def check_overlap(overlap: int, frames: int) -> None:
@@ -30,9 +22,9 @@ def check_overlap(overlap: int, frames: int) -> None:
         raise RunError(f"--overlap: must be less than a clip's {frames} frames, got {overlap}")
 
 
-def note_untrained(spec: Any, *given: tuple[int, int]) -> None:
+def note_untrained(spec: Spec, *given: tuple[int, int]) -> None:
     """A note for each pair that training never gave: nothing forbids it, and little can be expected of it."""
-    trained = trained_pairs(spec)
+    trained = given_in_training(spec)
     for pair in dict.fromkeys(given):
         if trained and pair not in trained:
             known = ", ".join(map(_words, trained))

@@ -56,9 +56,8 @@ def interpolate(arguments: argparse.Namespace) -> None:
     with Run.open(arguments.directory) as run:
         spec = clip_spec(run)
         channels, frames, height, width = cast(Dataset, spec.data).io().shape
-        from ulzoo.cli.clip_files import Seen, check_format
+        from ulzoo.cli.clip_files import Seen, check_format, picture_seen
         from ulzoo.clips import FRAMES_PER_SECOND
-        from ulzoo.data.decode import read_picture
         from ulzoo.data.viewing import viewing
 
         check_format(arguments.format)
@@ -66,8 +65,7 @@ def interpolate(arguments: argparse.Namespace) -> None:
         note_untrained(spec, (1, 1))
         clip = np.zeros((frames, height, width, channels), np.uint8)
         for place, name in ((0, arguments.first), (-1, arguments.last)):
-            size = height, width
-            clip[place] = read_picture(Path(name), size, channels=channels, resize=view.resize)
+            clip[place] = picture_seen(Path(name), (channels, height, width), view)
         given = np.isin(np.arange(frames), [0, frames - 1])
         name = f"{Path(arguments.first).stem}-to-{Path(arguments.last).stem}"
         seen = Seen(clip, 0, view.fps or FRAMES_PER_SECOND)

@@ -22,10 +22,9 @@ def run(arguments: argparse.Namespace) -> None:
         import jax
         import numpy as np
 
-        from ulzoo.cli.clip_files import check_format, is_picture, read_clip, write_result
+        from ulzoo.cli.clip_files import check_format, is_picture, picture_seen, read_clip, write_result
         from ulzoo.cli.whole_files import reconstruct_whole
         from ulzoo.clips import animated_grid
-        from ulzoo.data.decode import read_picture
         from ulzoo.data.viewing import viewing
         from ulzoo.experiment import Experiment
         from ulzoo.images import side_by_side, write_png
@@ -52,7 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
 
         def read(file: Path) -> tuple[np.ndarray, float | None]:
             if len(shape) == 3:
-                return read_picture(file, shape[1:], channels=shape[0], resize=view.resize), None
+                return picture_seen(file, shape, view), None
             if is_picture(file) and not io.stills and shape[1] > 1:
                 raise DataError(
                     f"{file}: is one picture, but this model takes clips of {shape[1]} frames\n"

@@ -115,9 +115,17 @@ def decode(
 
 
 def read_picture(
-    path: Path, size: tuple[int, int], *, channels: int, resize: Filter = "bicubic"
+    path: Path,
+    size: tuple[int, int],
+    *,
+    channels: int,
+    resize: Filter = "bicubic",
+    crop: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """One file as a dataset of pictures would give it for evaluation: decoded, its centre resized.
+
+    Args:
+        crop: as for `decode`.
 
     Returns:
         uint8 (h, w, channels).
@@ -130,7 +138,7 @@ def read_picture(
     except OSError as error:
         raise DataError(f"cannot read {str(path)!r}: {error.strerror}") from error
     try:
-        return decode(data, size, channels=channels, resize=resize)
+        return decode(data, size, channels=channels, resize=resize, crop=crop)
     except CorruptImage as error:
         raise DataError(f"{str(path)!r} is damaged, or no JPEG, PNG or WebP picture ({error})") from error
 

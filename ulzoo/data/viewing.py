@@ -8,16 +8,18 @@ from ulzoo.data.decode import Filter
 
 
 class Viewing(NamedTuple):
-    """What a dataset sees of a video.
+    """What a dataset sees of a video or a picture.
 
     Attributes:
         fps: frames a second, by time stamps; None: every `stride`-th frame as it is stored.
         resize: the filter that frames are resized by.
+        crop: (h, w) in pixels of the file that a crop has at most; None: the largest.
     """
 
     fps: float | None = None
     stride: int = 1
     resize: Filter = "bicubic"
+    crop: tuple[int, int] | None = None
 
 
 def viewing(data: Any, fps: float | None = None) -> Viewing:
@@ -32,4 +34,5 @@ def viewing(data: Any, fps: float | None = None) -> Viewing:
         fps=getattr(clips, "fps", usual.fps) if fps is None else fps,
         stride=getattr(clips, "stride", usual.stride),
         resize=getattr(clips, "resize", usual.resize),
+        crop=getattr(clips, "crop_height_width", usual.crop),
     )

@@ -29,6 +29,7 @@ RULES = (
     Rule("UL017", devices.narrow_parameters),
     Rule("UL018", objective.rate_target),
     Rule("UL020", objective.short_search),
+    Rule("UL021", evaluation.frames_never_given),
 )
 """All rules. A code is never given to another rule."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ulzoo.rules.rule import Facts, Finding, number
+from ulzoo.spec.given import given_in_training
 
 FEWEST_IMAGES = 100
 """Half the width of a 95 % interval is then a fifth of the standard deviation."""
@@ -55,3 +56,22 @@ def few_samples(facts: Facts) -> Iterator[Finding]:
         if count is not None and count < fewest:
             text = f"{count:g} images are few for {metric.type}; take {fewest:g} or more"
             yield Finding(f"evaluate.{i}.count", text)
+
+
+def frames_never_given(facts: Facts) -> Iterator[Finding]:
+    """Prediction from frames that training never gave.
+
+    A base model goes on from as many frames as its conditioner gave it in training. Given more or fewer it
+    meets a condition that it has never seen, and the number says little of what it can do.
+
+    Do: give the metric's `given` as a pair of the conditioner's, such as [5, 0], or add that pair there.
+
+    Source: ours.
+    """
+    trained = given_in_training(facts.spec)
+    for i, metric in enumerate(facts.spec.evaluate):
+        given = number(metric, "given") if getattr(metric, "predicts", False) else None
+        if given is not None and trained and (int(given), 0) not in trained:
+            pairs = ", ".join(f"[{first}, {last}]" for first, last in trained)
+            text = f"{given:g} frames are given, in training {pairs}; add [{given:g}, 0] there"
+            yield Finding(f"evaluate.{i}.given", text)

@@ -47,7 +47,11 @@ class At:
 
 
 class VideoSource(PictureSource):
-    """Clips of one split. Held-out ones are the middle of each video, training ones begin anywhere."""
+    """Clips of one split. Held-out ones are the middle of each video, training ones begin anywhere.
+
+    A video whose end is broken gives the clip at its beginning where another one reaches the break: what a
+    clip is depends on the file and its time alone, not on which clips were cut before.
+    """
 
     _config: VideoDataset
     collection: Videos
@@ -56,6 +60,7 @@ class VideoSource(PictureSource):
         super().__init__(*arguments, **options)
         # A file is opened once to be asked, and a still format decoded; a second clip of it need not.
         self._lengths: dict[int, Length] = {}
+        self._broken: dict[int, str] = {}
 
     def __getitem__(self, index: int) -> Record:
         return self._record(index, At(0.5, (0.5, 0.5)))
@@ -77,13 +82,30 @@ class VideoSource(PictureSource):
         return tuple(sorted(super().faults()))
 
     def faults(self) -> dict[str, str]:
-        """Damaged videos that were met, and all that the collection knows to be missing."""
-        return {**self.collection.missing, **super().faults()}
+        """Damaged videos that were met, those with a broken end, and all that the collection knows to be
+        missing."""
+        with self._lock:
+            found = dict(self._broken)
+        broken = {self.record_name(index): reason for index, reason in found.items()}
+        return {**self.collection.missing, **broken, **super().faults()}
 
     def _decode(self, place: int, offset: Offset) -> tuple[Picture, np.ndarray]:
+        time = offset.time if isinstance(offset, At) else 0.5
+        try:
+            return self._cut(place, offset, time)
+        except CorruptImage as error:
+            # Were the video damaged from now on, other clips of it would depend on this one having been asked
+            # for: on threads, and on where a run was resumed.
+            if self._config.corrupt == "error" or not time:
+                raise
+            found = self._cut(place, offset, 0.0)
+            with self._lock:
+                self._broken[place] = f"{error}; clips that reach there are cut from its beginning"
+            return found
+
+    def _cut(self, place: int, offset: Offset, time: float) -> tuple[Picture, np.ndarray]:
         config, picture = self._config, self.picture(place)
         clip = self.collection.encoded(picture)
-        time = offset.time if isinstance(offset, At) else 0.5
         try:
             known = self._lengths.get(place)
             known = self._lengths[place] = length(clip) if known is None else known
