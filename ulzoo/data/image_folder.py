@@ -26,4 +26,4 @@ class ImageFolderConfig(PictureDataset):
         """Lists the folder; a long listing is kept until a folder changes."""
         from ulzoo.data.collections.folder import FolderCollection
 
-        return FolderCollection(root, labelled=self.labelled)
+        return FolderCollection(root, labelled=self.labelled, captioned=self.captions)

@@ -25,4 +25,4 @@ class ZipConfig(PictureDataset):
         """Reads the archive's directory."""
         from ulzoo.data.collections.zip_archive import ZipCollection
 
-        return ZipCollection(root, labelled=self.labelled)
+        return ZipCollection(root, labelled=self.labelled, captioned=self.captions)

@@ -7,23 +7,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ulzoo.data.captions import MOST_BYTES, SUFFIX, beside, caption_of
 from ulzoo.data.collection import NamedCollection, Names, Picture
-from ulzoo.data.listing import SUFFIXES, folder_classes, list_pictures
-from ulzoo.data.storage import file_system, is_remote, local, read_whole
+from ulzoo.data.listing import SUFFIXES, find_pictures, folder_classes, list_pictures
+from ulzoo.data.storage import file_system, is_remote, local, read_range, read_whole
 from ulzoo.errors import DataError
 
 
 class FolderCollection(NamedCollection):
-    """Pictures at any depth below a folder; a name is a relative path, a class the first part of it."""
+    """Pictures at any depth below a folder; a name is a relative path, a class the first part of it.
 
-    has_captions = False
+    Args:
+        captioned: whether captions are read, from files beside the pictures.
+    """
 
-    def __init__(self, root: str, *, labelled: bool) -> None:
+    def __init__(self, root: str, *, labelled: bool, captioned: bool = False) -> None:
         self._sizes: np.ndarray | None = None
         self._times: np.ndarray | None = None
         if is_remote(root):
             self._base = where = root.rstrip("/")
-            names, self._sizes = _list_remote(where)
+            names, self._sizes = _list_remote(where, SUFFIXES)
         else:
             folder = local(root)
             names, where = list_pictures(folder), str(folder)
@@ -34,12 +37,20 @@ class FolderCollection(NamedCollection):
             self.class_names = tuple(folder_classes(names, where))
             labels = folder_labels(names, self.class_names)
         super().__init__(where, names, labels)
+        self._texts = _list_texts(root) if captioned else Names.of(())
+        self._caption = beside(names, self._texts) if len(self._texts) else None
+        self.has_captions = self._caption is not None and bool((self._caption >= 0).any())
 
     def __getitem__(self, index: int) -> Picture:
         name = self.name(index)
         # A failing disk is no property of the picture: passing over it would make the stream depend on the
         # weather. So an unreadable file is an error whatever the policy.
-        return Picture(name, read_whole(f"{self._base}/{name}"), self.label(index))
+        return Picture(name, read_whole(f"{self._base}/{name}"), self.label(index), self._text(index))
+
+    def _text(self, index: int) -> str | None:
+        if self._caption is None or (place := int(self._caption[index])) < 0:
+            return None
+        return caption_of(read_range(f"{self._base}/{self._texts[place]}", 0, MOST_BYTES + 1))
 
     def contents(self) -> bytes:
         """Sizes of all files. One question to the file system for each, so only when it is asked for."""
@@ -73,8 +84,15 @@ def folder_labels(names: Names, classes: Sequence[str]) -> np.ndarray:
     return np.fromiter((number[name.partition("/")[0]] for name in names), np.int32, len(names))
 
 
-def _list_remote(root: str) -> tuple[Names, np.ndarray]:
-    """Names of pictures and their sizes."""
+def _list_texts(root: str) -> Names:
+    """Names of the files that may hold captions; links are treated as those of pictures are."""
+    if is_remote(root):
+        return _list_remote(root.rstrip("/"), (SUFFIX,))[0]
+    return Names.of(find_pictures(local(root), suffixes=(SUFFIX,)))
+
+
+def _list_remote(root: str, suffixes: tuple[str, ...]) -> tuple[Names, np.ndarray]:
+    """Names of files that end as is said, and their sizes."""
     system, inside = file_system(root)
     try:
         found = system.find(inside, detail=True)
@@ -89,7 +107,7 @@ def _list_remote(root: str) -> tuple[Names, np.ndarray]:
     kept = [
         name
         for name in sizes
-        if name.lower().endswith(SUFFIXES) and not any(part.startswith(".") for part in name.split("/"))
+        if name.lower().endswith(suffixes) and not any(part.startswith(".") for part in name.split("/"))
     ]
     if not kept and not sizes:
         raise DataError(f"no folder {root!r}, or nothing in it")

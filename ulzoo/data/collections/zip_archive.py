@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from ulzoo.data.captions import MOST_BYTES, SUFFIX, beside, caption_of
 from ulzoo.data.collection import NamedCollection, Names, Picture, unique
 from ulzoo.data.collections.folder import folder_labels
 from ulzoo.data.decode import MAX_BYTES, CorruptImage
@@ -23,32 +24,47 @@ _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 
 
 class ZipCollection(NamedCollection):
-    """A name is a path in the archive, a class the first part of it."""
+    """A name is a path in the archive, a class the first part of it.
 
-    has_captions = False
+    Args:
+        captioned: whether captions are read, from entries beside the pictures.
+    """
 
-    def __init__(self, root: str, *, labelled: bool) -> None:
+    def __init__(self, root: str, *, labelled: bool, captioned: bool = False) -> None:
         self._file = blob(root)
         key = {"zip": self._file.path, "size": self._file.size, "stamp": self._file.stamp}
-        self._table = remembered(key, lambda: _index(self._file))
+        self._table = remembered(key, lambda: _index(self._file, SUFFIXES))
         names = Names.from_arrays(self._table["names"], self._table["ends"])
         labels = None
         if labelled:
             self.class_names = tuple(folder_classes(names, root))
             labels = folder_labels(names, self.class_names)
         super().__init__(root, names, labels)
+        self._texts: Arrays = {}
+        self._caption: np.ndarray | None = None
+        if captioned:
+            self._texts = _index(self._file, (SUFFIX,))
+            self._caption = beside(names, Names.from_arrays(self._texts["names"], self._texts["ends"]))
+        self.has_captions = self._caption is not None and bool((self._caption >= 0).any())
 
     def __getitem__(self, index: int) -> Picture:
-        return Picture(self.name(index), self._read(index), self.label(index))
+        return Picture(
+            self.name(index), self._read(self._table, index, MAX_BYTES), self.label(index), self._text(index)
+        )
+
+    def _text(self, index: int) -> str | None:
+        if self._caption is None or (place := int(self._caption[index])) < 0:
+            return None
+        return caption_of(self._read(self._texts, place, MOST_BYTES))
 
     def contents(self) -> bytes:
         """Sizes and CRC-32 of all entries, as the archive's directory has them."""
         return self._table["size"].astype("<i8").tobytes() + self._table["crc"].astype("<i8").tobytes()
 
-    def _read(self, index: int) -> bytes:
-        header, packed, size, method, crc = (int(self._table[name][index]) for name in _COLUMNS)
-        if max(packed, size) > MAX_BYTES:
-            raise CorruptImage(f"{max(packed, size)} bytes are more than {MAX_BYTES}")
+    def _read(self, table: Arrays, index: int, most: int) -> bytes:
+        header, packed, size, method, crc = (int(table[name][index]) for name in _COLUMNS)
+        if max(packed, size) > most:
+            raise CorruptImage(f"{max(packed, size)} bytes are more than {most}")
         # The local header repeats the name, and may have more extra fields than the directory says.
         start = self._file.read(header, _LOCAL_HEADER.size)
         fields = _LOCAL_HEADER.unpack(start)
@@ -69,10 +85,11 @@ class ZipCollection(NamedCollection):
 _COLUMNS = ("header", "packed", "size", "method", "crc")
 
 
-def _index(file: Blob) -> Arrays:
+def _index(file: Blob, suffixes: tuple[str, ...]) -> Arrays:
+    """Names of the entries that end as is said, and where each of them lies."""
     try:
         with file.open() as opened, zipfile.ZipFile(opened) as archive:
-            entries = [entry for entry in archive.infolist() if _is_picture(entry)]
+            entries = [entry for entry in archive.infolist() if _is_meant(entry, suffixes)]
     except (zipfile.BadZipFile, EOFError, struct.error) as error:
         raise DataError(f"{file.path!r} is no sound zip archive: {error}") from error
     for entry in entries:
@@ -87,10 +104,10 @@ def _index(file: Blob) -> Arrays:
     return {**names.arrays(), **{name: table[:, column] for column, name in enumerate(_COLUMNS)}}
 
 
-def _is_picture(entry: zipfile.ZipInfo) -> bool:
+def _is_meant(entry: zipfile.ZipInfo, suffixes: tuple[str, ...]) -> bool:
     parts = entry.filename.split("/")
     hidden = any(part.startswith(".") and part not in (".", "..") for part in parts) or parts[0] == "__MACOSX"
-    return not entry.is_dir() and not hidden and entry.filename.lower().endswith(SUFFIXES)
+    return not entry.is_dir() and not hidden and entry.filename.lower().endswith(suffixes)
 
 
 def _refuse(entry: zipfile.ZipInfo, where: str) -> None:
