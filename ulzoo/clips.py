@@ -202,6 +202,18 @@ def _read_still(clip: Encoded) -> Iterator[Shown]:
 
 
 def _read_container(clip: Encoded, begin: float) -> Iterator[Shown]:
+    try:
+        yield from _decoded(clip, begin, seek=begin > 0)
+    except _LandedLate:
+        # A container whose index is wrong or whose frames have no times: from its beginning, then.
+        yield from _decoded(clip, begin, seek=False)
+
+
+class _LandedLate(Exception):
+    """The first frame after a seek is later than what was looked for, does not say when it is, or is none."""
+
+
+def _decoded(clip: Encoded, begin: float, *, seek: bool) -> Iterator[Shown]:
     av = open_av(f"reading {clip}")
     try:
         with av.open(clip.opened()) as container:
@@ -210,19 +222,23 @@ def _read_container(clip: Encoded, begin: float) -> Iterator[Shown]:
             stream.thread_type = "NONE"
             usual = 1 / float(stream.average_rate or stream.guessed_rate or 25)
             first = float((stream.start_time or 0) * stream.time_base)
-            if begin > 0:
+            if seek:
                 # To the key frame before; some containers cannot, and are decoded from their beginning.
                 with suppress(av.error.FFmpegError):
                     container.seek(int((first + begin) / stream.time_base), stream=stream)
             before: tuple[Any, float] | None = None
             for frame in container.decode(stream):
                 start = frame.time
+                if seek and before is None and (start is None or start > first + begin + _MOMENT):
+                    raise _LandedLate
                 if start is None:
                     start = first if before is None else before[1] + usual
                 # Only frames that are seen are turned into pictures.
                 if before is not None and start > first + begin + _MOMENT:
                     yield _shown(*before, start)
                 before = (frame, start)
+            if seek and before is None:
+                raise _LandedLate
             if before is not None and before[1] + usual > first + begin + _MOMENT:
                 yield _shown(*before, before[1] + usual)
     except (av.error.FFmpegError, OSError, ValueError) as error:

@@ -128,6 +128,13 @@ def test_a_picture_is_a_clip_of_one_frame(run, seen, tmp_path, capsys):
     with Image.open(out / "0000-photo.png") as pair:
         assert pair.size == (8 * (2 * SIDE + 2), 8 * SIDE)
         assert (np.asarray(pair)[::8, : 8 * SIDE : 8] == film(2)[0, ..., 0]).all()
+    # A WebP of one frame is a picture, too, whatever the rate of the data.
+    Image.fromarray(film(2)[0, ..., 0]).save(tmp_path / "photo.webp", lossless=True)
+    again = tmp_path / "again"
+    assert (
+        main(["reconstruct", str(run), str(tmp_path / "photo.webp"), "--fps", "30", "--out", str(again)]) == 0
+    )
+    assert (again / "0000-photo.png").read_bytes() == (out / "0000-photo.png").read_bytes()
     # A clip plays, and lies frame by frame, the original above.
     with Image.open(out / "0001-seen-frames.png") as sheet:
         assert sheet.size == (8 * (FRAMES * (SIDE + 2) - 2), 8 * (2 * SIDE + 2))

@@ -79,6 +79,59 @@ def test_a_varying_frame_rate_goes_by_time(tmp_path):
     assert numbers(clip_frames(path, 8, None, 1, 0.0, False)) == list(range(8))
 
 
+class Seeking:
+    """A container that seeks in another way than it should."""
+
+    def __init__(self, container, seek):
+        self._container, self._seek = container, seek
+
+    def __enter__(self):
+        self._container.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        return self._container.__exit__(*error)
+
+    def __getattr__(self, name):
+        return getattr(self._container, name)
+
+    def seek(self, offset, stream):
+        self._seek(self._container, offset, stream)
+
+
+def too_late(container, offset, stream):
+    container.seek(offset + int(0.8 / stream.time_base), stream=stream)
+
+
+def refused(container, offset, stream):
+    raise av.error.PermissionError(1, "no seeking here")
+
+
+@pytest.mark.parametrize("seek", [too_late, refused])
+def test_a_seek_that_errs_costs_time_and_no_frame(tmp_path, monkeypatch, seek):
+    path = tmp_path / "clip.mkv"
+    write_video(path, EVEN)
+    opened = av.open
+    monkeypatch.setattr(av, "open", lambda *arguments: Seeking(opened(*arguments), seek))
+    assert numbers(read_frames(path, start=1.25)) == list(range(12, 24))
+    assert numbers(clip_frames(path, 4, None, 1, 0.5, False)) == [10, 11, 12, 13]
+
+
+def test_a_stream_without_times_or_index(tmp_path):
+    path = tmp_path / "bare.mkv"
+    with av.open(str(path), "w", format="h264") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for t in range(24):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(grey(t), "rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    assert numbers(read_frames(path)) == list(range(24))
+    # Frames of a bare stream count as 25 a second.
+    assert numbers(read_frames(path, start=0.5))[:3] == [12, 13, 14]
+
+
 def test_files_that_are_turned_are_shown_upright(tmp_path):
     if which("ffmpeg") is None:
         pytest.skip("ffmpeg is not installed")

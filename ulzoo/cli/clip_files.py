@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from ulzoo.clips import FRAMES_PER_SECOND, Format, Shown, at_rate, open_av, read_frames, write_clip
 from ulzoo.data.decode import decode, read_picture
@@ -34,8 +35,16 @@ class Seen(NamedTuple):
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is a single picture by its suffix."""
-    return path.suffix.lower() in PICTURES
+    """Whether a file is a single picture: by its suffix, and a WebP if it has one frame."""
+    suffix = path.suffix.lower()
+    if suffix != ".webp":
+        return suffix in PICTURES
+    try:
+        with Image.open(path) as picture:
+            return getattr(picture, "n_frames", 1) == 1
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        # Whoever reads it says what is wrong with it.
+        return False
 
 
 def check_format(form: Format) -> None:
