@@ -117,6 +117,13 @@ def test_metric_in_closed_form():
     want = (4 * 10**2 + (0.25 * deviation.ravel() @ (0.25 * deviation.ravel()))) / 255**2
     # 20,000 images: the means are known to 20/√20000 = 0.14 of a shift of 10, squared 3 %.
     assert record.value == pytest.approx(want, rel=0.03)
+    # To first order the means' part is Σδ², of variance Σ(2δ)²s²/n, the deviations' Σ(s − σ)², of variance
+    # Σ(2(s − σ))²s²/2n; the deviation of 200 resamples is known to 1/√400.
+    s, n = 1.25 * deviation.ravel(), 20_000
+    spread = np.sqrt((20**2 * s**2 / n + (2 * 0.25 * deviation.ravel()) ** 2 * s**2 / (2 * n)).sum()) / 255**2
+    low, high = record.interval
+    assert (low + high) / 2 == pytest.approx(record.value)
+    assert (high - low) / 2 == pytest.approx(1.96 * spread, rel=0.15)
     # Two samples of one distribution: the bias is about Σσ²(1/n + 1/n')·(1 + ¼) in means and deviations.
     bias = (deviation**2).sum() * 1.25 * 1e-4 / 255**2
     assert 0 < record.extra["train_distance"] < 4 * bias

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ulzoo.interfaces import DataIO
     from ulzoo.metrics.base import Evaluation, Metric, Record
 
+RESAMPLES = 200
+"""Of the samples, for the interval: small tables, a moment's work."""
+
 
 class PCAFrechetFields(Component):
     """Fields of the distance, whoever makes the samples."""
@@ -29,7 +32,7 @@ class PCAFrechetFields(Component):
     """Samples."""
 
     seed: int = Field(default=0, ge=0, lt=SEEDS)
-    """Of the samples."""
+    """Of the samples and the bootstrap."""
 
     components: int = Field(default=32, gt=0)
     """Principal components."""
@@ -75,14 +78,19 @@ def measure(config: PCAFrechetFields, evaluation: Evaluation, *, name: str = "pc
     """
     from ulzoo.metrics.base import Record
     from ulzoo.metrics.features import fit_pca
+    from ulzoo.metrics.fid_distance import bootstrap_deviation, normal_interval
     from ulzoo.metrics.frechet import fit_gaussian, frechet_distance
+    from ulzoo.metrics.sinks import Moments
 
     train, _ = evaluation.images("train", config.train_count)
     real, _ = evaluation.images(config.split, config.real_count)
     pca = fit_pca(train, config.components)
     samples, _, how = evaluation.samples(config.count, config.seed)
     reference = fit_gaussian(pca(real))
-    distance = frechet_distance(*fit_gaussian(pca(samples)), *reference)
+    found = pca(samples)
+    distance = frechet_distance(*fit_gaussian(found), *reference)
+    moments = Moments(len(real), *reference)
+    deviation = bootstrap_deviation(found, moments, resamples=RESAMPLES, seed=config.seed)
     train_distance = frechet_distance(*fit_gaussian(pca(train)), *reference)
     protocol = {
         **evaluation.protocol,
@@ -93,6 +101,7 @@ def measure(config: PCAFrechetFields, evaluation: Evaluation, *, name: str = "pc
         "train_images": len(train),
         "seed": config.seed,
         "features": f"{config.components} principal components of training images, pixels 0 to 1, float64",
+        "interval": f"95 %, normal, {RESAMPLES} bootstrap resamples of the samples; the reference is fixed",
         "comparable": "only within this protocol; not an FID",
     }
     extra = {
@@ -101,4 +110,5 @@ def measure(config: PCAFrechetFields, evaluation: Evaluation, *, name: str = "pc
         "explained_variance": pca.explained,
     }
     name = f"stage{config.stage}/{config.split}/{name}"
-    return [Record(name, distance, "squared pixel value", protocol, None, extra)]
+    interval = normal_interval(distance, deviation)
+    return [Record(name, distance, "squared pixel value", protocol, interval, extra)]
