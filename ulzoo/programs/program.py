@@ -195,10 +195,9 @@ def make_program(
     shapes = jax.eval_shape(init, jax.random.key(0))
     # Whatever holds parameters, or has their shapes and names, lives where they do: EMA, moments.
     state_homes = layout.follow(shapes, abstract_params, homes)
-    # It runs once: half the compile time counts for more than its speed. What it draws is the same.
-    jitted_init = jax.jit(
-        init, out_shardings=state_homes, compiler_options={"xla_backend_optimization_level": 1}
-    )
+    # With XLA's usual options, though fewer would compile in half the time: modules that a user makes under
+    # `jit` are then these, bit by bit.
+    jitted_init = jax.jit(init, out_shardings=state_homes)
     jitted_step = jax.jit(step, donate_argnums=1, out_shardings=(state_homes, everywhere))
     jitted_evaluate = jax.jit(evaluate, out_shardings=everywhere)
     abstract_state = jax.tree.map(_with_sharding, shapes, state_homes)
