@@ -23,6 +23,8 @@ def entries(path):
             place += left
             continue
         length, kind = struct.unpack("<HB", data[place + 4 : place + 7])
+        if place + 7 + length > len(data):
+            return  # still being written
         parts += data[place + 7 : place + 7 + length]
         place += 7 + length
         # 1: whole; 4: the last part of one that is spread over blocks.
@@ -72,6 +74,10 @@ def test_offline_records_pictures_and_a_stage_that_goes_on(tmp_path):
     second.resume("stage2", 0)
     second.records([loss(10, 9.0, "stage2")])
     second.close()
+    # wandb writes from a process of its own, which on a busy machine may end after `finish` has returned.
+    deadline = time.monotonic() + 30
+    while len(history(tmp_path)[0]) < 7 and time.monotonic() < deadline:
+        time.sleep(0.2)
     rows, runs = history(tmp_path)
     numbers = [row for row in rows if "stage1/samples" not in row and not any("samples" in n for n in row)]
     assert numbers == [
