@@ -13,14 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import jax
-
 from ulzoo.autoencoder import Autoencoder
 from ulzoo.errors import DamageError, RunError
 from ulzoo.evaluation import TrainedEvaluation
 from ulzoo.experiment import Experiment, metric_stage
 from ulzoo.measuring import Watched
 from ulzoo.metrics.base import Record as Measured
+from ulzoo.parallel.mesh import device_names
 from ulzoo.provenance import new_origins, origins, other_components
 from ulzoo.records import Record
 from ulzoo.registry import Registry
@@ -54,7 +53,7 @@ def create_run(spec: Spec, out: str | Path | None = None, *, spec_text: str | No
         resolved_text=dump_yaml(spec),
         spec_hash=spec_hash(spec),
         components=origins(spec, Registry.discover()),
-        devices=[f"{device.platform}:{device.device_kind}" for device in jax.devices()],
+        devices=device_names(),
         command=sys.argv,
     )
 
@@ -246,8 +245,6 @@ def evaluation_of(
     base = None
     if stage == 2:
         base, step = restore(run, experiment, 2, checkpoint)
-    # Of this process: what was trained elsewhere is measured here.
-    devices = ", ".join(f"{device.platform}:{device.device_kind}" for device in jax.devices())
     protocol = {
         "spec_hash": spec_hash(spec),
         "data": spec.data.model_dump(mode="json"),
@@ -255,7 +252,8 @@ def evaluation_of(
         "precision": spec.model_dump(mode="json", include={"precision"})["precision"],
         "training_seed": spec.seed,
         "training_steps": step,
-        "hardware": f"{platform.machine()}, {devices}",
+        # Of this process: what was trained elsewhere is measured here.
+        "hardware": f"{platform.machine()}, {', '.join(device_names())}",
     }
     return TrainedEvaluation(
         stage=stage,

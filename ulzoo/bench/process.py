@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
     from ulzoo.data.pipeline import batches
     from ulzoo.experiment import Experiment
     from ulzoo.flops import count_flops
-    from ulzoo.parallel.mesh import on_device
+    from ulzoo.parallel.mesh import device_names, on_device
     from ulzoo.spec import load_spec
     from ulzoo.training import stage_key
 
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> None:
             "data_seconds": opening,
             "compile_seconds": sum(compiling),
             "first_step_seconds": time.time() - began,
-            "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
+            "devices": device_names(),
         }
         if int(steps):
             flops = count_flops(program.step, program.abstract_state, program.abstract_batch)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 
+from ulzoo.errors import RunError
+
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="RUN", help="a run directory")
@@ -78,6 +80,13 @@ def rate(text: str) -> float:
     if not value:
         raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
     return value
+
+
+def check_label(label: int, classes: int | None) -> None:
+    """Raises RunError for a class that the data, of so many, does not have."""
+    if not 0 <= label < (classes or 0):
+        what = "the data has no classes" if classes is None else f"must be from 0 to {classes - 1}"
+        raise RunError(f"--label: {what}, got {label}")
 
 
 def scale(text: str) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ulzoo.cli.arguments import check_label
 from ulzoo.cli.frames_given import check_overlap, note_untrained, usual_beginning
 from ulzoo.cli.output import empty_folder
 from ulzoo.cli.reporting import note
@@ -123,9 +124,8 @@ def complete(
 
     experiment = Experiment.of(spec)
     classes = experiment.assembly.data.num_classes
-    if arguments.label is not None and not 0 <= arguments.label < (classes or 0):
-        what = "the data has no classes" if classes is None else f"must be from 0 to {classes - 1}"
-        raise RunError(f"--label: {what}, got {arguments.label}")
+    if arguments.label is not None:
+        check_label(arguments.label, classes)
     evaluation = evaluation_of(run, experiment, 2, checkpoint=arguments.checkpoint)
     folder = empty_folder(arguments.out, run.directory / "predictions")
     for i, ((clip, frames, fps), name) in enumerate(zip(found, names, strict=True)):

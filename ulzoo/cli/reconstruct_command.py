@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any, cast
 
+from ulzoo.cli.arguments import check_label
 from ulzoo.cli.output import empty_folder
 from ulzoo.cli.reporting import note
 from ulzoo.data.source import Dataset
@@ -99,6 +100,5 @@ def _told(spec: Any, arguments: argparse.Namespace, classes: int | None) -> dict
         raise RunError("--label: the decoder is told no class")
     if arguments.whole:
         raise RunError("--label: not with --whole")
-    if not 0 <= arguments.label < (classes or 0):
-        raise RunError(f"--label: must be from 0 to {(classes or 0) - 1}, got {arguments.label}")
+    check_label(arguments.label, classes)
     return {"label": np.array([arguments.label], np.int32)}

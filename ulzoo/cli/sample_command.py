@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any, cast
 
+from ulzoo.cli.arguments import check_label
 from ulzoo.cli.frames_given import check_overlap, note_untrained, usual_beginning
 from ulzoo.cli.output import empty_folder
 from ulzoo.cli.reporting import note
@@ -27,12 +28,11 @@ def run(arguments: argparse.Namespace) -> None:
         import numpy as np
 
         from ulzoo.cli.clip_files import check_format, write_result
-        from ulzoo.clips import FRAMES_PER_SECOND, animated_grid, write_clip
+        from ulzoo.clips import animated_grid, write_clip
         from ulzoo.completion import lengthened
-        from ulzoo.data.viewing import viewing
         from ulzoo.experiment import Experiment, takes_labels
         from ulzoo.images import grid, write_png
-        from ulzoo.showing import enlargement
+        from ulzoo.showing import enlargement, pace
         from ulzoo.stages import evaluation_of
 
         check_format(arguments.format)
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
         images = images[:, 0] if still else images
         if overlap:
             images = lengthened(evaluation, images, arguments.frames, overlap, spec.sample.seed, labels)
-        fps = viewing(spec.data).fps or FRAMES_PER_SECOND
+        fps = pace(evaluation)
         named = labels is not None and takes_labels(spec)
         for i, image in enumerate(images):
             label = f"-class{labels[i]}" if named else ""
@@ -159,6 +159,5 @@ def _labels(arguments: argparse.Namespace, classes: int | None, conditioned: boo
         raise RunError("--label: the base model is not told classes")
     if arguments.label is None:
         return np.arange(arguments.count, dtype=np.int32) % classes
-    if not 0 <= arguments.label < classes:
-        raise RunError(f"--label: must be from 0 to {classes - 1}, got {arguments.label}")
+    check_label(arguments.label, classes)
     return np.full(arguments.count, arguments.label, np.int32)

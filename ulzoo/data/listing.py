@@ -23,10 +23,10 @@ _SETTLED = 2.0
 """Seconds after which a folder that is changed again has another time: coarser file systems are rare."""
 
 
-def list_pictures(root: Path) -> Names:
+def list_pictures(root: Path, suffixes: tuple[str, ...] = SUFFIXES) -> Names:
     """As `find_pictures`; a long listing is kept, with the times of all folders, and used until one of them
     changes."""
-    key = json.dumps({"version": 1, "listing of": str(root.resolve())})
+    key = json.dumps({"version": 1, "listing of": str(root.resolve()), "suffixes": suffixes})
     kept = recall(key)
     if kept is not None:
         folders = Names.from_arrays(kept["folders"], kept["folder_ends"])
@@ -34,7 +34,7 @@ def list_pictures(root: Path) -> Names:
             return Names.from_arrays(kept["names"], kept["ends"])
     began = time.time()
     found: list[str] = []
-    names = Names.of(find_pictures(root, found))
+    names = Names.of(find_pictures(root, found, suffixes))
     if len(names) >= KEPT_FROM:
         folders = Names.of(found)
         times = _times(root, folders)
@@ -47,7 +47,7 @@ def list_pictures(root: Path) -> Names:
 
 
 def find_pictures(
-    root: Path, folders: list[str] | None = None, *, suffixes: tuple[str, ...] = SUFFIXES
+    root: Path, folders: list[str] | None = None, suffixes: tuple[str, ...] = SUFFIXES
 ) -> list[str]:
     """Paths of pictures at any depth, relative to `root`, sorted; hidden files and folders are left out.
 

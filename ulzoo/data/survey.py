@@ -88,8 +88,7 @@ class Survey:
             "shorter_side": self._sides(),
             "bytes": self.bytes,
             "sha256": self.sha256,
-            **({} if (since := self.changes) is None else {"changed": since.changed}),
-            **({} if since is None else {"new": since.new, "gone": since.gone}),
+            **self._changes(),
             "seconds": self.seconds,
         }
 
@@ -123,6 +122,10 @@ class Survey:
             out += _named("gone since, or not to be read", since.gone)
             out += [] if since else ["nothing has changed since"]
         return out
+
+    def _changes(self) -> dict[str, list[str]]:
+        since = self.changes
+        return {} if since is None else {"changed": since.changed, "new": since.new, "gone": since.gone}
 
     def _balance(self) -> str:
         order = self.per_class.most_common()

@@ -18,6 +18,11 @@ BATCH_AXES = ("data", "fsdp")
 """Axes that the batch is divided over."""
 
 
+def device_names() -> list[str]:
+    """Platform and kind of every device, of all processes, such as "cpu:cpu"."""
+    return [f"{device.platform}:{device.device_kind}" for device in jax.devices()]
+
+
 def make_mesh(axes: Mapping[str, int] | None = None) -> Mesh:
     """A mesh over all devices, of all processes; −1 for an axis takes what the others leave.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ulzoo.data.captions import MOST_BYTES, SUFFIX, beside, caption_of
 from ulzoo.data.collection import NamedCollection, Names, Picture
-from ulzoo.data.listing import SUFFIXES, find_pictures, folder_classes, list_pictures
+from ulzoo.data.listing import SUFFIXES, folder_classes, list_pictures
 from ulzoo.data.storage import file_system, is_remote, local, read_range, read_whole
 from ulzoo.errors import DataError
 
@@ -88,7 +88,7 @@ def _list_texts(root: str) -> Names:
     """Names of the files that may hold captions; links are treated as those of pictures are."""
     if is_remote(root):
         return _list_remote(root.rstrip("/"), (SUFFIX,))[0]
-    return Names.of(find_pictures(local(root), suffixes=(SUFFIX,)))
+    return list_pictures(local(root), (SUFFIX,))
 
 
 def _list_remote(root: str, suffixes: tuple[str, ...]) -> tuple[Names, np.ndarray]:

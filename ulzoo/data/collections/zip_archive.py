@@ -43,7 +43,7 @@ class ZipCollection(NamedCollection):
         self._texts: Arrays = {}
         self._caption: np.ndarray | None = None
         if captioned:
-            self._texts = _index(self._file, (SUFFIX,))
+            self._texts = remembered({**key, "suffix": SUFFIX}, lambda: _index(self._file, (SUFFIX,)))
             self._caption = beside(names, Names.from_arrays(self._texts["names"], self._texts["ends"]))
         self.has_captions = self._caption is not None and bool((self._caption >= 0).any())
 

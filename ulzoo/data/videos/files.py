@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
@@ -43,10 +44,15 @@ class _Files(Videos):
 
     def contents(self) -> bytes:
         """Sizes of all files."""
-        return sizes_and_times(str(self._folder), self._names)[0].astype("<i8").tobytes()
+        return self._facts[0].astype("<i8").tobytes()
 
     def written(self) -> bytes:
-        return sizes_and_times(str(self._folder), self._names)[1].astype("<i8").tobytes()
+        return self._facts[1].astype("<i8").tobytes()
+
+    @cached_property
+    def _facts(self) -> tuple[np.ndarray, np.ndarray]:
+        # One question to the file system for each file: asked once, and only when it is needed.
+        return sizes_and_times(str(self._folder), self._names)
 
     def __getitem__(self, index: int) -> Picture:
         # A video is read frame by frame when a clip is cut from it: a whole one could be gigabytes.
