@@ -188,7 +188,7 @@ def check_latents(cache: LatentCache, spec: Spec, autoencoder: Autoencoder, sour
     cache.check(latents_identity(spec, autoencoder, source, "train"))
 
 
-def stage2_data(spec: Spec, latents: str | None, autoencoder: Any) -> Any:
+def stage2_data(spec: Spec, latents: str | Path | None, autoencoder: Any) -> Any:
     """What stage 2 reads: the spec's data, or latents that were encoded before.
 
     Raises:

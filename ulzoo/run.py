@@ -9,6 +9,7 @@ status.json      which parts are finished
 checkpoints/     stage1, stage2
 samples/
 blackbox/        one folder for each step that was not finite and stopped training (`ulzoo.blackbox`)
+latents/         what stage 2 read, where the run encoded it once (`stage2.encode_once`)
 examples/        originals and reconstructions of a few images, predictions of a few clips
 report.html      all of it on one page
 .lock            held by the process that writes

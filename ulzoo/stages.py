@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ulzoo.autoencoder import Autoencoder
+from ulzoo.encode_once import check_encode_once
 from ulzoo.errors import DamageError, RunError
 from ulzoo.evaluation import TrainedEvaluation
 from ulzoo.experiment import Experiment, metric_stage
@@ -103,6 +104,8 @@ def run_all(run: Run, experiment: Experiment, *, stages: Sequence[int] = (1, 2),
     """
     if run.writable and not run.tracked:
         run.track(open_trackers(experiment.spec, run.directory))
+    if 2 in stages:
+        check_encode_once(experiment)
     # Measuring and drawing share the trained modules, compiled programs and samples.
     evaluations: dict[int, TrainedEvaluation] = {}
 

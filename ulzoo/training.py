@@ -16,6 +16,7 @@ from ulzoo.checkpoint import Checkpoints
 from ulzoo.damage_log import damage_hook
 from ulzoo.data.pipeline import Batch, Batches, batches
 from ulzoo.data.same_records import same_records
+from ulzoo.encode_once import encode_if_asked
 from ulzoo.encoding import check_same_latents, stage2_data, trained_on
 from ulzoo.errors import NonFiniteError, TrainingError
 from ulzoo.experiment import Experiment
@@ -69,9 +70,10 @@ def train_stage(
     manifest = checkpoint_manifest(spec, stage)
     dataset: Any = experiment.training_data(stage)
     if stage == 2:
-        dataset = stage2_data(spec, settings.latents, autoencoder)
-        if settings.latents is not None:
-            say(f"stage {stage}: on latents from {settings.latents}")
+        latents = encode_if_asked(run, experiment, autoencoder, say)
+        dataset = stage2_data(spec, latents, autoencoder)
+        if latents is not None:
+            say(f"stage {stage}: on latents from {latents}")
     retention = retention_of(settings)
     with (
         Checkpoints(run.checkpoints(stage), retention=retention) as checkpoints,

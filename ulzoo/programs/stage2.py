@@ -65,9 +65,9 @@ def stage2(
     mesh = make_mesh() if mesh is None else mesh
     if optimizer is None:
         optimizer = settings.optimizer.build(OptimizerIO(settings.steps), key=None)
-    if settings.latents is not None and assembly.data.stills:
+    if settings.reads_latents and assembly.data.stills:
         text = "latents from disk are of the clips alone, without the images beside them; encode as you train"
-        raise InterfaceError(text, "stage2.latents")
+        raise InterfaceError(text, "stage2.latents" if settings.latents else "stage2.encode_once")
     scale = 1.0 / math.prod(assembly.latent_shape)
     moments, (channels, *space) = 2 if assembly.noise == "learned" else 1, assembly.latent_shape
 
@@ -137,7 +137,7 @@ def stage2(
         accumulate=settings.accumulate,
         layout=Layout(mesh, parallel or Parallel()),
         prefix="base_model",
-        latent=None if settings.latents is None else (moments * channels, *space),
+        latent=(moments * channels, *space) if settings.reads_latents else None,
         frames=_takes_frames(assembly),
     )
 

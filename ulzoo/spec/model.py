@@ -115,6 +115,22 @@ class Stage2(Stage):
     """Folder that `ulzoo encode` wrote, read in place of encoding at every step; null: encode. Latents of
     another encoder, preprocessing or data are refused."""
 
+    encode_once: Annotated[bool, Effect.PERFORMANCE] = False
+    """Encode the training split once, to `latents/` in the run, and read that in place of encoding at every
+    step. For data that draws nothing at random but mirror images."""
+
+    @field_validator("encode_once")
+    @classmethod
+    def _one_place(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("latents") is not None:
+            raise ValueError("latents names a folder already: give one of the two")
+        return value
+
+    @property
+    def reads_latents(self) -> bool:
+        """Whether training reads latents in place of examples."""
+        return self.encode_once or self.latents is not None
+
 
 class Guidance(SpecModel):
     """Classifier-free guidance of the base model."""
