@@ -136,9 +136,16 @@ class Autoencoder(eqx.Module):
         raw: RawConditions | None = None,
     ) -> Float[Array, "c *space"]:
         """x → z_clean → z_0 → x̂. `raw` as for `decode`."""
+        z_0, k_decode = self.noisy(x, key=key)
+        return self.decode(z_0, sampler, key=k_decode, raw=raw)
+
+    def noisy(
+        self, x: Float[Array, "c *space"], *, key: PRNGKeyArray
+    ) -> tuple[Float[Array, "k *latent"], PRNGKeyArray]:
+        """x → z_clean → z_0, without dropout, and the key that it is decoded with."""
         k_latent, k_noise, k_decode = jax.random.split(key, 3)
         z_clean, _ = self.sample_clean(x, k_latent, k_latent, inference=True)
-        return self.decode(self.add_noise(z_clean, key=k_noise), sampler, key=k_decode, raw=raw)
+        return self.add_noise(z_clean, key=k_noise), k_decode
 
     def decode(
         self,

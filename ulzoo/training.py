@@ -69,7 +69,7 @@ def train_stage(
     units = (stage1_program if stage == 1 else stage2_program).UNITS
     manifest = checkpoint_manifest(spec, stage)
     dataset: Any = experiment.training_data(stage)
-    if stage == 2:
+    if stage == 2 and autoencoder is not None:
         latents = encode_if_asked(run, experiment, autoencoder, say)
         dataset = stage2_data(spec, latents, autoencoder)
         if latents is not None:

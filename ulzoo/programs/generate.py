@@ -12,7 +12,7 @@ from ulzoo.autoencoder import Autoencoder
 from ulzoo.diffusion.guidance import guided
 from ulzoo.diffusion.sampling import levels
 from ulzoo.interfaces import AbstractBase, AbstractSampler, RawConditions, Shape
-from ulzoo.programs.program import to_images
+from ulzoo.programs.decode import decode
 
 
 def sample_latent(
@@ -44,7 +44,6 @@ def sample_latent(
     return sampler(denoise, start, levels(base.schedule, sampler.steps), key=k_sampler, clean=False)
 
 
-@eqx.filter_jit
 def generate(
     autoencoder: Autoencoder,
     base: AbstractBase,
@@ -64,12 +63,28 @@ def generate(
         keys: (b,).
         starts: noise that the latents start from; by default drawn from the keys.
     """
+    latents, k_decode = sample_latents(base, raw, latent_shape, sampler, keys, guidance, interval, starts)
+    return decode(autoencoder, latents, k_decode, decoder_sampler, raw)
 
-    def one(raw: RawConditions, key: PRNGKeyArray, start: Array | None) -> Array:
+
+@eqx.filter_jit
+def sample_latents(
+    base: AbstractBase,
+    raw: Mapping[str, Array],
+    latent_shape: Shape,
+    sampler: AbstractSampler,
+    keys: PRNGKeyArray,
+    guidance: float,
+    interval: tuple[float, float] | None,
+    starts: Float[Array, "b c *space"] | None,
+) -> tuple[Float[Array, "b c *space"], PRNGKeyArray]:
+    """A batch of z_0, and the keys (b,) that they are decoded with. Arguments as of `generate`."""
+
+    def one(raw: RawConditions, key: PRNGKeyArray, start: Array | None) -> tuple[Array, PRNGKeyArray]:
         k_latent, k_decode = jax.random.split(key)
         z_0 = sample_latent(
             base, raw, latent_shape, sampler, key=k_latent, guidance=guidance, interval=interval, start=start
         )
-        return autoencoder.decode(z_0, decoder_sampler, key=k_decode, raw=raw)
+        return z_0, k_decode
 
-    return to_images(jax.vmap(one)(raw, keys, starts))
+    return jax.vmap(one)(raw, keys, starts)

@@ -8,12 +8,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ulzoo.autoencoder import Autoencoder
 from ulzoo.diffusion.times import stratified_times
-from ulzoo.interfaces import AbstractSampler, RawConditions
-from ulzoo.programs.program import to_images, to_model
+from ulzoo.interfaces import AbstractSampler
+from ulzoo.programs.decode import decode
+from ulzoo.programs.program import to_model
 
 Images = Array | np.ndarray
 
@@ -48,7 +49,6 @@ def rates(
     return jax.vmap(one)(to_model(jnp.asarray(images)), keys)
 
 
-@eqx.filter_jit
 def reconstruct(
     autoencoder: Autoencoder,
     images: Images,
@@ -62,12 +62,17 @@ def reconstruct(
         raw: conditions, leading axis b, for decoders that are told any; the images are not among them, so
             that no frame is given.
     """
-
-    def one(x: Array, key: PRNGKeyArray, raw: RawConditions) -> Array:
-        return autoencoder.reconstruct(x, sampler, key=key, raw=raw)
-
     told = {name: jnp.asarray(value) for name, value in (raw or {}).items()}
-    return to_images(jax.vmap(one)(to_model(jnp.asarray(images)), keys, told))
+    latents, k_decode = noisy_latents(autoencoder, images, keys)
+    return decode(autoencoder, latents, k_decode, sampler, told)
+
+
+@eqx.filter_jit
+def noisy_latents(
+    autoencoder: Autoencoder, images: Images, keys: PRNGKeyArray
+) -> tuple[Float[Array, "b k *latent"], PRNGKeyArray]:
+    """z_0 of a batch of images, and the keys (b,) that they are decoded with."""
+    return jax.vmap(lambda x, key: autoencoder.noisy(x, key=key))(to_model(jnp.asarray(images)), keys)
 
 
 def keys_for(seed: int, indices: Int[Array, "b"] | np.ndarray) -> PRNGKeyArray:
