@@ -19,6 +19,8 @@ from ulzoo.errors import DataError
 from ulzoo.parallel.mesh import make_mesh, put_batch
 from ulzoo.programs.stage2 import stage2
 from ulzoo.spec import parse_spec
+from ulzoo.train import train
+from ulzoo.validation import Validation
 
 DATA = "{type: ulzoo.moving_digits.v1, size: 12, digit_size: 8, frames: 6}"
 SPEC = f"""\
@@ -86,6 +88,11 @@ def test_a_step_on_latents_is_a_step_on_clips(made, tmp_path, monkeypatch):
     # The encoder is one program here and a part of the step there: sums of float32 in another order.
     np.testing.assert_allclose(losses["latents"], losses["clips"], rtol=1e-5)
     assert set(program.abstract_batch) == {"latent", "label", "frames"}
+    # Clips will do for it too: in a loop of one's own, and where held-out ones validate.
+    with batches(spec.data, batch_size=8, seed=3, threads=0) as stream:
+        state = train(program, program.init(jax.random.key(2)), stream, steps=1)
+    validation = Validation(program, spec.data, batch_size=8, count=1, seed=0)
+    assert np.isfinite(list(validation(state).values())).all()
     other = parse_spec(SPEC.replace("[[2, 0], [1, 1]]", "[[3, 0]]"))
     with pytest.raises(DataError, match="frames"):
         stage2_data(other, str(tmp_path / "out"), autoencoder)

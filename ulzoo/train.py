@@ -31,7 +31,8 @@ def train(
     The loop never waits for the device: metrics are device scalars, and hooks choose when to fetch them.
 
     Args:
-        batches: host batches from the state's step on; entries that the program does not take are left out.
+        batches: host batches from the state's step on; entries that the program does not take are left out. A
+            second stage that reads latents (`stage2.encode_once`) takes images as well, and encodes them.
         hooks: called in this order.
 
     Raises:
@@ -54,7 +55,17 @@ def _chosen(
     batches: Iterator[Mapping[str, np.ndarray]], program: Program
 ) -> Iterator[Mapping[str, np.ndarray]]:
     for batch in batches:
-        missing = [name for name in program.abstract_batch if name not in batch]
+        names = entries_for(program, batch)
+        missing = [name for name in names if name not in batch]
         if missing:
             raise DataError(f"the batches have no entry {missing[0]!r}")
-        yield {name: batch[name] for name in program.abstract_batch}
+        yield {name: batch[name] for name in names}
+
+
+def entries_for(program: Program, batch: Mapping[str, object]) -> list[str]:
+    """What a program takes of a batch: one that reads latents encodes images itself, where it is given those."""
+    names = list(program.abstract_batch)
+    if "latent" in names and "latent" not in batch:
+        # The frames beside latents are those of the images.
+        names = ["image" if name == "latent" else name for name in names if name != "frames"]
+    return names

@@ -12,6 +12,7 @@ from ulzoo.parallel.mesh import put_whole
 from ulzoo.programs.program import Program
 from ulzoo.programs.state import TrainState
 from ulzoo.records import Record
+from ulzoo.train import entries_for
 
 
 class Validation:
@@ -61,6 +62,6 @@ class Validation:
 
     def _chosen(self, batch: Batch) -> Batch:
         # Latents that training reads from disk are of the training split: here images are encoded.
-        names = ("image" if name == "latent" else name for name in self._program.abstract_batch)
+        names = entries_for(self._program, batch)
         # Held-out records are clips alone, without images beside them.
         return {name: batch[name] for name in names if not name.startswith("still")}
