@@ -69,7 +69,7 @@ def summary(explanation: Explanation) -> list[str]:
         shapes = f"{_shape(report.input_shape)} → {_shape(report.output_shape)}"
         lines.append(
             f"  {report.role:11s} {component.type:28s} {shapes:28s}"
-            f" {_count(report.parameters):>8s} parameters {_count(report.flops):>8s}FLOPs/image"
+            f" {_count(report.parameters):>8s} parameters {_count(report.flops):>8s}FLOPs/{_example(explanation)}"
         )
     total = sum(report.parameters for report in explanation.reports)
     lines.append(f"  {'all':11s} {'':28s} {'':28s} {_count(total):>8s} parameters")
@@ -79,7 +79,7 @@ def summary(explanation: Explanation) -> list[str]:
 def pipeline(explanation: Explanation) -> list[str]:
     """The table of the whole pipeline: roles, below each the components inside it."""
     spec, assembly = explanation.spec, explanation.assembly
-    rows = [("role", "component", "input", "output", "parameters", "FLOPs/image")]
+    rows = [("role", "component", "input", "output", "parameters", f"FLOPs/{_example(explanation)}")]
     rows.append(("data", spec.data.type, "", _shape(assembly.data.shape), "", ""))
     for report in explanation.reports:
         component = getattr(spec, report.role)
@@ -114,6 +114,10 @@ def _findings(warnings: Sequence[SpecWarning]) -> list[str]:
                 reasons[warning.code], 106, initial_indent="    ", subsequent_indent="    "
             )
     return [*lines, "", "meant so? say why in the spec: silence: {" + f'{warnings[0].code}: "…"' + "}"]
+
+
+def _example(explanation: Explanation) -> str:
+    return "clip" if len(explanation.assembly.data.shape) == 4 else "image"
 
 
 def _shape(shape: tuple[int, ...]) -> str:

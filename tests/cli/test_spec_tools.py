@@ -49,6 +49,17 @@ def test_check_strict_fails_on_warnings_alone(capsys, spec, tmp_path):
     assert out.startswith(f"{quiet}: ok")
 
 
+def test_what_is_counted_for_clips_is_called_so(capsys, tmp_path):
+    path = tmp_path / "clips.yaml"
+    moving = "{type: ulzoo.moving_digits.v1, size: 8, frames: 2, digit_size: 8}"
+    path.write_text(SPEC.replace("{type: ulzoo.digits.v1, size: 8}", moving))
+    for options in ([], ["--explain"]):
+        status, out, _ = told(capsys, "check", path, *options)
+        assert status == 0
+        assert "FLOPs/clip" in out
+        assert "FLOPs/image" not in out
+
+
 def test_check_explains(capsys, spec):
     status, out, err = told(capsys, "check", spec, "--explain")
     assert (status, err) == (0, "")
