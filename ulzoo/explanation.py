@@ -63,13 +63,13 @@ def spec_warnings(spec: Spec, assembly: Assembly, reports: Sequence[RoleReport])
 
 def summary(explanation: Explanation) -> list[str]:
     """One line for each role, and the sum."""
-    lines = []
+    lines, unit = [], f"FLOPs/{_example(explanation)}"
     for report in explanation.reports:
         component = getattr(explanation.spec, report.role)
         shapes = f"{_shape(report.input_shape)} → {_shape(report.output_shape)}"
         lines.append(
             f"  {report.role:11s} {component.type:28s} {shapes:28s}"
-            f" {_count(report.parameters):>8s} parameters {_count(report.flops):>8s}FLOPs/{_example(explanation)}"
+            f" {_count(report.parameters):>8s} parameters {_count(report.flops):>8s}{unit}"
         )
     total = sum(report.parameters for report in explanation.reports)
     lines.append(f"  {'all':11s} {'':28s} {'':28s} {_count(total):>8s} parameters")

@@ -63,7 +63,7 @@ def _chosen(
 
 
 def entries_for(program: Program, batch: Mapping[str, object]) -> list[str]:
-    """What a program takes of a batch: one that reads latents encodes images itself, where it is given those."""
+    """What a program takes of a batch. One that reads latents encodes images where it is given those."""
     names = list(program.abstract_batch)
     if "latent" in names and "latent" not in batch:
         # The frames beside latents are those of the images.
