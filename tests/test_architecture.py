@@ -72,6 +72,7 @@ OUTERMOST = {
     "completion",
     "continuations",
     "encoding",
+    "encode_once",
     "sweep",
     "study",
 }

@@ -104,8 +104,6 @@ def run_all(run: Run, experiment: Experiment, *, stages: Sequence[int] = (1, 2),
     """
     if run.writable and not run.tracked:
         run.track(open_trackers(experiment.spec, run.directory))
-    if 2 in stages:
-        check_encode_once(experiment)
     # Measuring and drawing share the trained modules, compiled programs and samples.
     evaluations: dict[int, TrainedEvaluation] = {}
 
@@ -116,6 +114,8 @@ def run_all(run: Run, experiment: Experiment, *, stages: Sequence[int] = (1, 2),
 
     # Read once: other processes of the run must not see a part end that they have not come to.
     finished = run.finished()
+    if 2 in stages and "stage2" not in finished:
+        check_encode_once(experiment)
     autoencoder: Autoencoder | None = None
     if 2 in stages and "stage1" in finished and "stage2" not in finished:
         autoencoder = _whole_stage1(run, experiment, say)

@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from ulzoo.errors import DataError
 from ulzoo.parallel.mesh import on_device
-from ulzoo.programs.program import Program
+from ulzoo.programs.program import Program, entries_for
 from ulzoo.programs.state import TrainState
 
 Hook = tuple[int, Callable[[int, TrainState, Mapping[str, Array]], None]]
@@ -60,12 +60,3 @@ def _chosen(
         if missing:
             raise DataError(f"the batches have no entry {missing[0]!r}")
         yield {name: batch[name] for name in names}
-
-
-def entries_for(program: Program, batch: Mapping[str, object]) -> list[str]:
-    """What a program takes of a batch. One that reads latents encodes images where it is given those."""
-    names = list(program.abstract_batch)
-    if "latent" in names and "latent" not in batch:
-        # The frames beside latents are those of the images.
-        names = ["image" if name == "latent" else name for name in names if name != "frames"]
-    return names

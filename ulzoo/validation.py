@@ -9,10 +9,9 @@ import jax
 from ulzoo.data.pipeline import Batch, eval_batches
 from ulzoo.data.source import Dataset
 from ulzoo.parallel.mesh import put_whole
-from ulzoo.programs.program import Program
+from ulzoo.programs.program import Program, entries_for
 from ulzoo.programs.state import TrainState
 from ulzoo.records import Record
-from ulzoo.train import entries_for
 
 
 class Validation:

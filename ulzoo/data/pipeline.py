@@ -107,8 +107,9 @@ class Batches(Iterator[Batch]):
             self._watch = Watch(self._workers)
             return
         self._watch = Watch(source)
-        # A generator for each record costs more than many a record, where nothing is drawn.
-        if source.augmentation() == "none":
+        # A generator for each record costs more than many a record, where nothing is drawn. Of a source that
+        # does not inherit the defaults nothing is known.
+        if getattr(source, "augmentation", lambda: "random")() == "none":
             stream = order.map(lambda index: source[int(index)])
         else:
             stream = order.random_map(lambda index, rng: source.draw(int(index), rng))

@@ -230,6 +230,15 @@ def make_program(
     )
 
 
+def entries_for(program: Program, batch: Mapping[str, object]) -> list[str]:
+    """What a program takes of a batch. One that reads latents encodes images where it is given those."""
+    names = list(program.abstract_batch)
+    if "latent" in names and "latent" not in batch:
+        # The frames beside latents are those of the images.
+        names = ["image" if name == "latent" else name for name in names if name != "frames"]
+    return names
+
+
 def to_model(images: Array) -> Array:
     """uint8 (b, *space, c) → float32 (b, c, *space) in [−1, 1]; on the device, where it is cheap."""
     return jnp.moveaxis(images.astype(jnp.float32) / 127.5 - 1.0, -1, 1)
