@@ -72,6 +72,14 @@ def write_spec(folder: Path, text: str = SPEC) -> Path:
     return path
 
 
+def reset_second_stage(directory: Path, old: str = "", new: str = "") -> None:
+    """Mark a copy of a run as trained up to stage 2, with another text in its spec."""
+    (directory / "status.json").write_text(json.dumps({"finished": ["stage1", "evaluate1"]}))
+    text = (directory / "resolved.yaml").read_text()
+    assert old in text
+    (directory / "resolved.yaml").write_text(text.replace(old, new) if old else text)
+
+
 @functools.cache
 def finished_run() -> Finished:
     """`ulzoo run` of SPEC, undisturbed, once for all processes. Read only: tests that write take a copy."""

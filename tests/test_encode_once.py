@@ -1,12 +1,11 @@
 """A run that encodes once, by itself, and trains its second stage on that."""
 
-import json
 import shutil
 
 import jax
 import numpy as np
 import pytest
-from small_run import SPEC, finished_run, start, write_spec
+from small_run import SPEC, finished_run, reset_second_stage, start, write_spec
 
 import ulzoo
 from ulzoo.bench.latents import some_latents
@@ -31,10 +30,7 @@ def second_stage(tmp_path_factory):
     run = tmp_path_factory.mktemp("once") / "run"
     shutil.copytree(finished_run().directory, run)
     shutil.rmtree(run / "checkpoints" / "stage2")
-    (run / "status.json").write_text(json.dumps({"finished": ["stage1", "evaluate1"]}))
-    text = (run / "resolved.yaml").read_text()
-    assert "encode_once: false" in text
-    (run / "resolved.yaml").write_text(text.replace("encode_once: false", "encode_once: true"))
+    reset_second_stage(run, "encode_once: false", "encode_once: true")
     stale = run / "latents" / "0123456789ab"
     stale.mkdir(parents=True)
     (stale / "manifest.json").write_text("{}")
@@ -66,7 +62,7 @@ def test_it_goes_on_without_encoding_again(second_stage, tmp_path, capsys):
     shutil.copytree(second_stage[0], run)
     *_, before, last = sorted((run / "checkpoints" / "stage2").iterdir())
     shutil.rmtree(last)
-    (run / "status.json").write_text(json.dumps({"finished": ["stage1", "evaluate1"]}))
+    reset_second_stage(run)
     assert main(["train", str(run), "--stage", "2"]) == 0
     output = capsys.readouterr().out
     assert f"stage 2: continuing at step {int(before.name[5:])} of 40" in output

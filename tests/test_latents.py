@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_run import SPEC, finished_run, start
+from small_run import SPEC, finished_run, reset_second_stage, start
 from stored_pictures import as_folder, as_tar
 
 from ulzoo.assemble import assemble
@@ -252,10 +252,7 @@ def cached_run(tmp_path_factory):
     shutil.copytree(finished_run().directory, run)
     assert main(["encode", str(run), "train", str(out), "--shards", "2"]) == 0
     shutil.rmtree(run / "checkpoints" / "stage2")
-    (run / "status.json").write_text(json.dumps({"finished": ["stage1", "evaluate1"]}))
-    text = (run / "resolved.yaml").read_text()
-    assert "latents: null" in text
-    (run / "resolved.yaml").write_text(text.replace("latents: null", f"latents: {out}"))
+    reset_second_stage(run, "latents: null", f"latents: {out}")
     process = start("train", run, "--stage", "2")
     output, error = process.communicate(timeout=600)
     return run, out, process.returncode, output, error
@@ -284,9 +281,7 @@ def test_what_was_begun_on_exact_latents_goes_on_with_what_they_are_of(cached_ru
     shutil.copytree(cached_run[0], run)
     *_, before, last = sorted((run / "checkpoints" / "stage2").iterdir())
     shutil.rmtree(last)
-    (run / "status.json").write_text(json.dumps({"finished": ["stage1", "evaluate1"]}))
-    text = (run / "resolved.yaml").read_text()
-    (run / "resolved.yaml").write_text(text.replace(f"latents: {cached_run[1]}", "latents: null"))
+    reset_second_stage(run, f"latents: {cached_run[1]}", "latents: null")
     assert main(["train", str(run), "--stage", "2"]) == 0
     output = capsys.readouterr().out
     assert f"stage 2: continuing at step {int(before.name[5:])} of 40" in output

@@ -19,8 +19,8 @@ from ulzoo.run import Run
 from ulzoo.showing import Say
 
 FOLDER = "latents"
-_SHARD, _BATCH = 65536, 64
-"""Records of a shard, at most; pictures encoded at once, about."""
+_SHARD = 65536
+"""Records of a shard, at most."""
 
 
 def check_encode_once(experiment: Experiment) -> None:
@@ -75,7 +75,7 @@ def encode_if_asked(run: Run, experiment: Experiment, autoencoder: Autoencoder, 
     for stale in place.parent.glob("*"):
         if stale != place:
             shutil.rmtree(stale)
-    source, mesh = experiment.data.open("train"), experiment.mesh
+    source = experiment.data.open("train")
     with Progress("encode", len(source), unit="records") as progress:
         manifest = encode(
             experiment.spec,
@@ -84,9 +84,8 @@ def encode_if_asked(run: Run, experiment: Experiment, autoencoder: Autoencoder, 
             place,
             split="train",
             shards=-(-len(source) // _SHARD),
-            mesh=mesh,
+            mesh=experiment.mesh,
             flip=views_for(source) == MIRRORED,
-            batch_size=-(-_BATCH // mesh.size) * mesh.size,
             threads=max(1, experiment.settings(2).readers),
             advance=progress.advance,
         )

@@ -113,7 +113,7 @@ def encode(
     Args:
         flip: also the mirror image of each picture: all that a dataset that only flips can draw.
         draws: so many random draws of each record in place of the plain one, for random crops.
-        batch_size: pictures encoded at once, a multiple of what the mesh asks for.
+        batch_size: pictures encoded at once; made up to a multiple of the mesh's devices.
         advance: told how many records are done.
 
     Returns:
@@ -130,6 +130,7 @@ def encode(
     identity |= {"dtype": dtype, "draws": draws}
     frozen = cast(autoencoder, jnp.dtype(spec.formats.compute))
     copies = draws or (2 if flip else 1)
+    batch_size = -(-batch_size // mesh.size) * mesh.size
     frames = identity.get("frames", [])
 
     def read(index: int) -> tuple[int, list[np.ndarray], int | None, str | None]:

@@ -23,7 +23,7 @@ def some_latents(experiment: Experiment, autoencoder: Autoencoder, folder: Path)
         DataError: a record cannot be read, or a condition needs more than latents.
     """
     source = _First(experiment.data.open("train"), RECORDS)
-    views, mesh = views_for(source), experiment.mesh
+    views = views_for(source)
     encode(
         experiment.spec,
         autoencoder,
@@ -31,10 +31,9 @@ def some_latents(experiment: Experiment, autoencoder: Autoencoder, folder: Path)
         folder,
         split="train",
         shards=1,
-        mesh=mesh,
+        mesh=experiment.mesh,
         flip=views == MIRRORED,
         draws=2 if views == DRAWS else 0,
-        batch_size=64 * mesh.size,
     )
     return LatentCache(folder)
 

@@ -29,8 +29,6 @@ def run(arguments: argparse.Namespace) -> None:
         spec, mesh = experiment.spec, experiment.mesh
         own = split != "all"
         source = experiment.data.open(arguments.data) if own else records_at(arguments.data, spec.data)
-        ways = mesh.size
-        batch_size = -(-arguments.batch_size // ways) * ways
         began = time.monotonic()
         with Progress("encode", len(source), unit="records") as progress:
             manifest = encode(
@@ -44,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
                 dtype=arguments.dtype,
                 flip=arguments.flip,
                 draws=arguments.draws,
-                batch_size=batch_size,
+                batch_size=arguments.batch_size,
                 threads=arguments.threads,
                 advance=progress.advance,
             )
