@@ -13,22 +13,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 # Of malloc.h.
-_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _ACCELERATORS = ("nvidia[0-9]*", "kfd", "accel*", "vfio/[0-9]*")
 
 
 def keep_memory(environment: Mapping[str, str], devices: Path = Path("/dev")) -> bool:
     """Tell glibc to keep what is freed, unless the user told it something; whether it was told.
 
-    To be called before there are threads. Where an accelerator computes, or without glibc, nothing is done.
+    Where an accelerator computes, or without glibc, nothing is done.
     """
     if not sys.platform.startswith("linux") or _is_told(environment) or _accelerated(environment, devices):
         return False
     library = ctypes.CDLL(None)
     if not hasattr(library, "gnu_get_libc_version"):
         return False
-    # Other arenas than the main one always take large pieces from the kernel.
-    settings = ((_ARENA_MAX, 1), (_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1))
+    # Not M_ARENA_MAX as well, though other arenas than the main one take pieces above 64 MiB from the kernel:
+    # steps of small programs would then search through what compiling has left in the one arena.
+    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1))
     return all(library.mallopt(name, value) for name, value in settings)
 
 
