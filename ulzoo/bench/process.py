@@ -88,17 +88,20 @@ def _timed(
 
     times, waits, rates = [], [], []
     every = max(1, steps // 5)
+    batch = next(stream)
     for done in range(_SETTLING + steps):
         if done >= _SETTLING and (done - _SETTLING) % every == 0:
             rates.append(product_rate(dtype))
         start = time.perf_counter()
-        batch = next(stream)
-        ready = time.perf_counter()
         state, metrics = program.step(state, batch)
+        # As the loop of training does: the next batch is asked for while the step runs.
+        asked = time.perf_counter()
+        batch = next(stream)
+        came, idle = time.perf_counter(), _is_done(metrics)
         jax.block_until_ready(metrics)
         if done >= _SETTLING:
             times.append(time.perf_counter() - start)
-            waits.append(ready - start)
+            waits.append(came - asked if idle else 0.0)
     median, rate = statistics.median(times), statistics.median(rates)
     low, high = (sorted(times)[round(q * (len(times) - 1))] for q in (0.1, 0.9))
     facts = {
@@ -112,6 +115,10 @@ def _timed(
         "peak_bytes": _peak_bytes(jax),
     }
     return facts, state
+
+
+def _is_done(metrics: Mapping[str, Any]) -> bool:
+    return all(value.is_ready() for value in metrics.values())
 
 
 def _running(jax: Any, program: Any, state: Any, stream: Iterator[Mapping[str, Any]], steps: int) -> float:
