@@ -20,17 +20,23 @@ _ACCELERATORS = ("nvidia[0-9]*", "kfd", "accel*", "vfio/[0-9]*")
 def keep_memory(environment: Mapping[str, str], devices: Path = Path("/dev")) -> bool:
     """Tell glibc to keep what is freed, unless the user told it something; whether it was told.
 
-    Where an accelerator computes, or without glibc, nothing is done.
+    To be called before JAX computes anything. JAX then runs a program in the thread that calls it: what any
+    other takes above 64 MiB, glibc takes from the kernel whatever it was told. Where an accelerator
+    computes, or without glibc, nothing is done.
     """
     if not sys.platform.startswith("linux") or _is_told(environment) or _accelerated(environment, devices):
         return False
     library = ctypes.CDLL(None)
     if not hasattr(library, "gnu_get_libc_version"):
         return False
-    # Not M_ARENA_MAX as well, though other arenas than the main one take pieces above 64 MiB from the kernel:
-    # steps of small programs would then search through what compiling has left in the one arena.
-    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1))
-    return all(library.mallopt(name, value) for name, value in settings)
+    # Not one arena for all threads (M_ARENA_MAX) instead: steps of small programs would then search through
+    # what compiling has left there.
+    if not all(library.mallopt(name, value) for name, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1))):
+        return False
+    import jax
+
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    return True
 
 
 def _is_told(environment: Mapping[str, str]) -> bool:
