@@ -28,7 +28,8 @@ def train(
 ) -> TrainState:
     """Step until `steps` steps are done, counted from the state's own.
 
-    The loop never waits for the device: metrics are device scalars, and hooks choose when to fetch them.
+    The loop never waits for the device: metrics are device scalars, and hooks choose when to fetch them. (On
+    CPU `ulzoo`'s commands compute in this very thread: `ulzoo.allocation`.)
 
     Args:
         batches: host batches from the state's step on; entries that the program does not take are left out. A

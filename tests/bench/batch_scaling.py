@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import time
 
 import jax
 import numpy as np
 
+from ulzoo.allocation import keep_memory
 from ulzoo.assemble import assemble
 from ulzoo.parallel.mesh import put_batch
 from ulzoo.programs.stage1 import stage1
@@ -53,6 +55,8 @@ def main():
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="FIELD=VALUE")
     options = parser.parse_args()
+    # As ulzoo's commands do.
+    keep_memory(os.environ)
     all_ = {batch: Stepping(options.spec, options.overrides, batch) for batch in options.batches}
     for stepping in all_.values():
         for _ in range(2):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import time
@@ -21,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import ulzoo
+from ulzoo.allocation import keep_memory
 from ulzoo.interfaces import SamplerIO
 
 
@@ -34,6 +36,8 @@ def main():
     parser.add_argument("--steps", type=int, nargs=2, default=[50, 30])
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    # As ulzoo's commands do.
+    keep_memory(os.environ)
     for_latent, for_picture = options.steps
     spec = ulzoo.load_spec(
         options.spec,
