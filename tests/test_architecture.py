@@ -29,7 +29,7 @@ ALLOWED = {
     "weights": {"errors"},
     "parallel.precision": set(),
     "peers": {"errors"},
-    "parallel": {*BASE, "peers"},
+    "parallel": {*BASE, "allocation", "peers"},
     "diffusion": {*BASE, "interfaces"},
     "components": COMPONENTS,
     "flops": set(),

@@ -17,12 +17,14 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _ACCELERATORS = ("nvidia[0-9]*", "kfd", "accel*", "vfio/[0-9]*")
 
 
+_kept = False
+
+
 def keep_memory(environment: Mapping[str, str], devices: Path = Path("/dev")) -> bool:
     """Tell glibc to keep what is freed, unless the user told it something; whether it was told.
 
-    To be called before JAX computes anything. JAX then runs a program in the thread that calls it: what any
-    other takes above 64 MiB, glibc takes from the kernel whatever it was told. Where an accelerator
-    computes, or without glibc, nothing is done.
+    To be called before JAX computes anything; loads no JAX. Where an accelerator computes, or without glibc,
+    nothing is done.
     """
     if not sys.platform.startswith("linux") or _is_told(environment) or _accelerated(environment, devices):
         return False
@@ -33,10 +35,23 @@ def keep_memory(environment: Mapping[str, str], devices: Path = Path("/dev")) ->
     # what compiling has left there.
     if not all(library.mallopt(name, value) for name, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1))):
         return False
-    import jax
-
-    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    global _kept
+    _kept = True
+    if "jax" in sys.modules:
+        compute_where_kept()
     return True
+
+
+def compute_where_kept() -> None:
+    """Where memory is kept, let JAX run programs in the thread that calls it: what any but the main one takes
+    above 64 MiB, glibc takes from the kernel whatever it was told.
+
+    Called wherever `ulzoo` first meets devices, since commands load JAX late.
+    """
+    if _kept:
+        import jax
+
+        jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 def _is_told(environment: Mapping[str, str]) -> bool:

@@ -12,7 +12,11 @@ import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from ulzoo.allocation import compute_where_kept
 from ulzoo.errors import InterfaceError
+
+# Before anything is computed: JAX reads it once.
+compute_where_kept()
 
 BATCH_AXES = ("data", "fsdp")
 """Axes that the batch is divided over."""
