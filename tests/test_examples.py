@@ -57,6 +57,13 @@ def test_records_of_each_image():
     }
 
 
+def test_bits_of_clips_are_by_the_clip():
+    clips = np.zeros((2, 3, 4, 4, 1), np.uint8)
+    changed = examples(originals=clips, reconstructions=clips, maps=np.zeros((2, 1, 1, 2)))
+    _, priced = example_records(changed, {}, is_bound=True)
+    assert priced.unit == "bits/clip"
+
+
 def test_without_labels_and_with_maps_too_large_for_a_line():
     unlabelled = examples(labels=None, maps=np.ones((2, 65, 64)))
     seen, priced = example_records(unlabelled, {}, is_bound=False)

@@ -98,9 +98,11 @@ def example_records(examples: Examples, protocol: Mapping[str, Any], *, is_bound
         "rate": label(is_bound),
     }
     prefix = f"stage1/{examples.split}/examples"
+    # (count, h, w, c) of images, (count, t, h, w, c) of clips.
+    unit = "bits/clip" if examples.originals.ndim == 5 else "bits/image"
     return [
         Record(f"{prefix}/psnr", float(ratios.mean()), "dB", how_seen, None, {"images": seen}),
-        Record(f"{prefix}/bits", float(bits.mean()), "bits/image", how_priced, None, {"images": priced}),
+        Record(f"{prefix}/bits", float(bits.mean()), unit, how_priced, None, {"images": priced}),
     ]
 
 
