@@ -16,8 +16,8 @@ from pathlib import Path
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _ACCELERATORS = ("nvidia[0-9]*", "kfd", "accel*", "vfio/[0-9]*")
 
-
 _kept = False
+"""Whether `keep_memory` has told glibc: for JAX, which commands load only later."""
 
 
 def keep_memory(environment: Mapping[str, str], devices: Path = Path("/dev")) -> bool:
@@ -46,7 +46,7 @@ def compute_where_kept() -> None:
     """Where memory is kept, let JAX run programs in the thread that calls it: what any but the main one takes
     above 64 MiB, glibc takes from the kernel whatever it was told.
 
-    Called wherever `ulzoo` first meets devices, since commands load JAX late.
+    `ulzoo.parallel.mesh` calls it when it is loaded: before anything of `ulzoo` computes.
     """
     if _kept:
         import jax

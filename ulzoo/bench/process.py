@@ -20,11 +20,11 @@ _SETTLING = 3
 def main(arguments: list[str]) -> None:
     path, stage, steps, out, started = arguments
     began = float(started)
+    keep_memory(os.environ)
     clock = time.time()
     import jax
 
     importing = time.time() - clock
-    keep_memory(os.environ)
     compiling = _watch_compilation(jax)
     from ulzoo.data.pipeline import batches
     from ulzoo.experiment import Experiment
