@@ -71,6 +71,7 @@ OUTERMOST = {
     "export",
     "completion",
     "continuations",
+    "examples",
     "encoding",
     "encode_once",
     "sweep",

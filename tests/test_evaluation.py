@@ -13,7 +13,10 @@ from small_run import SPEC
 
 from ulzoo.errors import InterfaceError, RunError, SpecError
 from ulzoo.evaluation import TrainedEvaluation
+from ulzoo.examples import examples_of
 from ulzoo.experiment import Experiment, check_fit
+from ulzoo.metrics.collecting import Collection
+from ulzoo.metrics.sinks import TableKeeper
 from ulzoo.spec import parse_spec
 
 
@@ -119,7 +122,7 @@ def test_nothing_is_damaged_here(evaluation):
 
 
 def test_examples_are_the_splits_own_whatever_was_measured_before(evaluation, monkeypatch):
-    import ulzoo.evaluation as module
+    import ulzoo.examples as module
 
     calls = []
 
@@ -129,7 +132,7 @@ def test_examples_are_the_splits_own_whatever_was_measured_before(evaluation, mo
 
     noted("rates")
     noted("reconstruct")
-    alone = evaluation.examples(5)
+    alone = examples_of(evaluation, 5)
     assert sorted(calls) == [("rates", (5, 8, 8, 1)), ("reconstruct", (5, 8, 8, 1))]
     assert (alone.times, alone.rate_seed) == (16, 0)
     assert len(set(alone.index)) == len(alone.index) == 5
@@ -140,7 +143,7 @@ def test_examples_are_the_splits_own_whatever_was_measured_before(evaluation, mo
     table = evaluation.rates("heldout", None, 2, 7)
     _, results, how = evaluation.reconstructions("heldout", None, 0, None)
     calls.clear()
-    later = evaluation.examples(5)
+    later = examples_of(evaluation, 5)
     assert calls == []
     assert (later.index == alone.index).all()
     assert (later.times, later.rate_seed, later.protocol) == (2, 7, how)
@@ -179,3 +182,37 @@ def test_a_prior_that_cannot_be_sampled_from_is_found_before_training():
     spec = parse_spec(SPEC, overrides={"evaluate": [{"type": "ulzoo.prior_pca_frechet.v1", "components": 4}]})
     with pytest.raises(SpecError, match=r"evaluate\.0: prior: NormalPrior has no denoiser"):
         check_fit(spec)
+
+
+def test_what_does_not_fit_is_passed_over_in_batches_with_the_same_numbers(evaluation, monkeypatch):
+    """PSNR and PCA-Fréchet of streams that are kept whole and of streams that are not."""
+    import ulzoo.evaluation as module
+    from ulzoo.metrics.pca_frechet import PCAFrechetConfig
+    from ulzoo.metrics.psnr import PSNRConfig
+
+    metrics = [
+        PSNRConfig(count=None).build(),
+        PCAFrechetConfig(count=10, components=3, train_count=20, real_count=20).build(),
+    ]
+
+    def measured(bound):
+        monkeypatch.setattr(module, "KEPT_BYTES", bound)
+        afresh = replace(evaluation, _kept={}, _drawn={}, _collected=Collection.empty())
+        parts = []
+        add = TableKeeper.add
+        monkeypatch.setattr(
+            TableKeeper, "add", lambda self, rows, values: parts.append(len(rows)) or add(self, rows, values)
+        )
+        records = [record for metric in metrics for record in metric(afresh)]
+        monkeypatch.setattr(TableKeeper, "add", add)
+        return records, parts, afresh
+
+    whole, _, kept = measured(1 << 26)
+    assert ("reconstructions", "heldout") in {key[:2] for key in kept._kept}
+    assert kept._drawn
+    passed, parts, held = measured(0)
+    assert max(parts) == 4
+    assert not held._drawn
+    assert "reconstructions" not in {key[0] for key in held._kept}
+    # The same programs on the same batches.
+    assert [record.as_dict() for record in passed] == [record.as_dict() for record in whole]

@@ -15,10 +15,9 @@ from jax.sharding import Mesh
 
 from ulzoo.assemble import Assembly
 from ulzoo.autoencoder import Autoencoder
-from ulzoo.data.pipeline import eval_batches
+from ulzoo.data.pipeline import eval_batches, spread
 from ulzoo.data.source import Source, Split
 from ulzoo.errors import RunError
-from ulzoo.examples import CANDIDATES, COUNT, Examples, in_turn
 from ulzoo.interfaces import AbstractBase, SamplerIO
 from ulzoo.metrics.base import RateTable
 from ulzoo.metrics.collecting import Collection, Request
@@ -43,6 +42,9 @@ from ulzoo.programs.single_stage import sampled_prior
 from ulzoo.programs.starts import SobolStarts
 from ulzoo.progress import Progress
 from ulzoo.spec import Component, Sample
+
+KEPT_BYTES = 1 << 26
+"""Images up to which a stream is kept as a whole; more are passed over a batch at a time."""
 
 
 @dataclass
@@ -226,13 +228,14 @@ class TrainedEvaluation:
             return Opened(count, how, self._prediction_batches(stream))
         config = self.sample.decoder_sampler if stream.sampler is None else stream.sampler
         how = {"decoder_sampler": config.model_dump(mode="json"), "seed": stream.seed}
-        return Opened(count, how, self._reconstruction_batches(stream, config))
+        return Opened(count, how, self._reconstruction_batches(stream, config, count))
 
     def _sample_batches(self, stream: Samples) -> Iterator[ImageBatch]:
         labels = self._labels(stream.count)
         drawn = self._drawn.get(stream.seed)
-        if drawn is not None and len(drawn) >= stream.count:
-            pairs = iter([(np.arange(stream.count), drawn[: stream.count])])
+        if self._few(stream.count, 1) or (drawn is not None and len(drawn) >= stream.count):
+            images, _, _ = self.samples(stream.count, stream.seed)
+            pairs = self._in_parts(np.arange(stream.count), images)
         else:
             pairs = self._drawing(stream.count, labels, stream.seed)
         for rows, images in pairs:
@@ -245,11 +248,19 @@ class TrainedEvaluation:
                 yield batch
                 progress.advance()
 
-    def _reconstruction_batches(self, stream: Reconstructions, config: Component) -> Iterator[ImageBatch]:
+    def _reconstruction_batches(
+        self, stream: Reconstructions, config: Component, count: int
+    ) -> Iterator[ImageBatch]:
         key = ("reconstructions", stream.split, stream.limit, stream.seed, config.model_dump_json())
-        if key in self._kept and not self.skipped:
-            originals, results, _ = self._kept[key]
-            yield ImageBatch(np.arange(len(results)), results, originals, None)
+        if key in self._kept or self._few(count, 2):
+            asked = (stream.split, stream.limit)
+            originals, results, _ = self.reconstructions(*asked, stream.seed, stream.sampler)
+            # Without those that damaged records were replaced by, which have no place.
+            places = np.searchsorted(
+                spread(len(self.source(stream.split)), stream.limit), self.indices[asked]
+            )
+            for rows, images, real in self._in_parts(places, results, originals):
+                yield ImageBatch(rows, images, real, None)
             return
         built, start = config.build(SamplerIO(), key=None), 0
         for batch, mask in self._batches(stream.split, stream.limit, "reconstructions"):
@@ -258,6 +269,14 @@ class TrainedEvaluation:
             rows = np.arange(start, start + len(mask))
             start += len(mask)
             yield ImageBatch(rows[mask], images, fetch(batch["image"])[mask], None)
+
+    def _few(self, count: int, sets: int) -> bool:
+        """Whether so many sets of so many images are kept in memory, for whoever asks for them next."""
+        return sets * count * math.prod(self.assembly.data.shape) <= KEPT_BYTES
+
+    def _in_parts(self, *columns: np.ndarray) -> Iterator[Any]:
+        for start in range(0, len(columns[0]), self._batch_size):
+            yield tuple(column[start : start + self._batch_size] for column in columns)
 
     def _labels(self, count: int) -> np.ndarray | None:
         """Of samples: all classes in turn; None for data without labels."""
@@ -297,56 +316,6 @@ class TrainedEvaluation:
             yield ImageBatch(np.arange(start, start + len(results)), results, originals)
             start += len(results)
 
-    def examples(self, count: int = COUNT) -> Examples:
-        """A few held-out images, which depend on the split alone: runs on the same data show the same ones.
-
-        What metrics have measured is not measured again: an image's numbers do not depend on its company.
-        """
-        split: Split = "heldout"
-        images, labels = self.images(split, CANDIDATES)
-        chosen = in_turn(labels, len(images), count)
-        index = self.indices[split, CANDIDATES][chosen]
-        table, times, rate_seed = self._rates_at(split, index, images[chosen])
-        told = {} if labels is None else {"label": labels[chosen]}
-        results, how = self._reconstructions_at(split, index, images[chosen], told)
-        return Examples(
-            split=split,
-            index=index,
-            labels=None if labels is None else labels[chosen],
-            originals=images[chosen],
-            reconstructions=results,
-            nats=table.nats.mean(axis=1),
-            maps=table.maps,
-            times=times,
-            protocol=how,
-            rate_seed=rate_seed,
-        )
-
-    def _rates_at(self, split: Split, index: np.ndarray, images: np.ndarray) -> tuple[RateTable, int, int]:
-        """Rates of some images, their noise levels per image, and their seed."""
-        for key, found, rows in self.found("rates", split, index):
-            parts = (found.nats, found.log_snr, found.diffusion, found.maps)
-            return RateTable(*(part[rows] for part in parts)), key[3], key[4]
-        # As a metric's, if there is one, so that no other program is compiled.
-        times, seed = next((key[3:] for key in self._kept if key[:2] == ("rates", split)), (16, 0))
-        placed, keys = self.one_batch(seed, image=images, index=index)
-        fetched = fetch(rates(self.autoencoder, placed["image"], keys, times))
-        return RateTable(*(np.asarray(part)[: len(index)] for part in fetched)), times, seed
-
-    def _reconstructions_at(
-        self, split: Split, index: np.ndarray, images: np.ndarray, told: Mapping[str, np.ndarray]
-    ) -> tuple[np.ndarray, Mapping[str, Any]]:
-        """Reconstructions of some images by the spec's sampler, and their protocol."""
-        config = self.sample.decoder_sampler
-        for key, (_, results, how), rows in self.found("reconstructions", split, index):
-            if key[4] == config.model_dump_json():
-                return results[rows], how
-        placed, keys = self.one_batch(0, image=images, index=index, **told)
-        sampler, raw = config.build(SamplerIO(), key=None), raw_conditions(placed)
-        results = reconstruct(self.autoencoder, placed["image"], keys, sampler, raw)
-        how = {"decoder_sampler": config.model_dump(mode="json"), "seed": 0}
-        return fetch(results)[: len(index)], how
-
     def found(self, what: str, split: Split, index: np.ndarray) -> Iterator[tuple[Any, Any, np.ndarray]]:
         """Results of earlier calls that hold all of these images: arguments, results, their rows."""
         for key, value in self._kept.items():
@@ -355,6 +324,10 @@ class TrainedEvaluation:
                 rows = np.searchsorted(measured, index)
                 if rows.max() < len(measured) and (measured[rows] == index).all():
                     yield key, value, rows
+
+    def asked_of_rates(self, split: Split) -> Iterator[tuple[int, int]]:
+        """Noise levels per image and seed of each call of `rates` so far."""
+        return (key[3:] for key in self._kept if key[:2] == ("rates", split))
 
     def one_batch(self, seed: int, **records: np.ndarray) -> tuple[dict[str, jax.Array], Any]:
         """Records, padded to a size that is compiled already if there is one, and a key for each."""

@@ -9,9 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from ulzoo.data.source import Split
 from ulzoo.diffusion.accounting import label
-from ulzoo.metrics.base import Record
+from ulzoo.evaluation import TrainedEvaluation
+from ulzoo.interfaces import SamplerIO
+from ulzoo.metrics.base import RateTable, Record
 from ulzoo.metrics.psnr import PEAK, mean_squared_errors, psnr
+from ulzoo.parallel.mesh import fetch
+from ulzoo.programs.measure import rates, reconstruct
+from ulzoo.programs.program import raw_conditions
 
 COUNT = 12
 """Images shown: a row or two of a page."""
@@ -49,6 +55,65 @@ class Examples:
     times: int
     protocol: Mapping[str, Any]
     rate_seed: int
+
+
+def examples_of(evaluation: TrainedEvaluation, count: int = COUNT) -> Examples:
+    """A few held-out images, which depend on the split alone: runs on the same data show the same ones.
+
+    What metrics have measured is not measured again: an image's numbers do not depend on its company.
+    """
+    split: Split = "heldout"
+    images, labels = evaluation.images(split, CANDIDATES)
+    chosen = in_turn(labels, len(images), count)
+    index = evaluation.indices[split, CANDIDATES][chosen]
+    table, times, rate_seed = _rates_at(evaluation, split, index, images[chosen])
+    told = {} if labels is None else {"label": labels[chosen]}
+    results, how = _reconstructions_at(evaluation, split, index, images[chosen], told)
+    return Examples(
+        split=split,
+        index=index,
+        labels=None if labels is None else labels[chosen],
+        originals=images[chosen],
+        reconstructions=results,
+        nats=table.nats.mean(axis=1),
+        maps=table.maps,
+        times=times,
+        protocol=how,
+        rate_seed=rate_seed,
+    )
+
+
+def _rates_at(
+    evaluation: TrainedEvaluation, split: Split, index: np.ndarray, images: np.ndarray
+) -> tuple[RateTable, int, int]:
+    """Rates of some images, their noise levels per image, and their seed."""
+    for key, found, rows in evaluation.found("rates", split, index):
+        parts = (found.nats, found.log_snr, found.diffusion, found.maps)
+        return RateTable(*(part[rows] for part in parts)), key[3], key[4]
+    # As a metric's, if there is one, so that no other program is compiled.
+    times, seed = next(iter(evaluation.asked_of_rates(split)), (16, 0))
+    placed, keys = evaluation.one_batch(seed, image=images, index=index)
+    fetched = fetch(rates(evaluation.autoencoder, placed["image"], keys, times))
+    return RateTable(*(np.asarray(part)[: len(index)] for part in fetched)), times, seed
+
+
+def _reconstructions_at(
+    evaluation: TrainedEvaluation,
+    split: Split,
+    index: np.ndarray,
+    images: np.ndarray,
+    told: Mapping[str, np.ndarray],
+) -> tuple[np.ndarray, Mapping[str, Any]]:
+    """Reconstructions of some images by the spec's sampler, and their protocol."""
+    config = evaluation.sample.decoder_sampler
+    for key, (_, results, how), rows in evaluation.found("reconstructions", split, index):
+        if key[4] == config.model_dump_json():
+            return results[rows], how
+    placed, keys = evaluation.one_batch(0, image=images, index=index, **told)
+    sampler, raw = config.build(SamplerIO(), key=None), raw_conditions(placed)
+    results = reconstruct(evaluation.autoencoder, placed["image"], keys, sampler, raw)
+    how = {"decoder_sampler": config.model_dump(mode="json"), "seed": 0}
+    return fetch(results)[: len(index)], how
 
 
 def in_turn(labels: np.ndarray | None, among: int, count: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from ulzoo.continuations import continued, continued_records
 from ulzoo.data.viewing import viewing
 from ulzoo.errors import RunError
 from ulzoo.evaluation import TrainedEvaluation
-from ulzoo.examples import example_records
+from ulzoo.examples import example_records, examples_of
 from ulzoo.images import grid, side_by_side, write_png
 from ulzoo.metrics.base import Record
 from ulzoo.report import EXTRA, missing_packages, write_report
@@ -39,7 +39,7 @@ def show_examples(run: Run, evaluation: TrainedEvaluation) -> list[Record]:
     shape = evaluation.assembly.data.shape
     if len(shape) not in (3, 4) or shape[0] not in (1, 3, 4):
         return []
-    examples = evaluation.examples()
+    examples = examples_of(evaluation)
     if run.follows:
         return []
     run.examples.mkdir(exist_ok=True)

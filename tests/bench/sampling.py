@@ -68,7 +68,7 @@ def main():
         return base.denoise(z, level, {"label": label})
 
     def of_decoder(decoder, x, level, z):
-        return decoder.denoise(x, level, z)
+        return decoder.denoise(x, level, decoder.condition(z, None))
 
     latent = eqx.filter_jit(eqx.filter_vmap(of_base, in_axes=(None, 0, 0, 0)))
     picture = eqx.filter_jit(eqx.filter_vmap(of_decoder, in_axes=(None, 0, 0, 0)))

@@ -4,8 +4,10 @@ rebuild."""
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,6 +17,8 @@ from ulzoo.spec.component import SEEDS, Component
 if TYPE_CHECKING:
     from ulzoo.interfaces import DataIO
     from ulzoo.metrics.base import Evaluation, Metric, Record
+    from ulzoo.metrics.collecting import Reader
+    from ulzoo.metrics.features import PCA
 
 RESAMPLES = 200
 """Of the samples, for the interval: small tables, a moment's work."""
@@ -69,6 +73,19 @@ class PCAFrechetConfig(PCAFrechetFields):
         return partial(measure, self)
 
 
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """The `place` of each image of a batch on principal components: (n, k)."""
+
+    pca: PCA
+
+    def open(self) -> Reader:
+        return lambda batch: {"place": self.pca(batch.images)}
+
+    def protocol(self) -> Mapping[str, Any]:
+        return {"features": f"{self.pca.axes.shape[1]} principal components of training images"}
+
+
 def measure(config: PCAFrechetFields, evaluation: Evaluation, *, name: str = "pca_frechet") -> list[Record]:
     """One record, called `name`, in squared pixel values (black 0, white 1).
 
@@ -77,17 +94,20 @@ def measure(config: PCAFrechetFields, evaluation: Evaluation, *, name: str = "pc
     is biased upwards, about as 1/n: fewer samples than training images make the ratio larger, not smaller.
     """
     from ulzoo.metrics.base import Record
+    from ulzoo.metrics.collecting import Request
     from ulzoo.metrics.features import fit_pca
     from ulzoo.metrics.fid_distance import bootstrap_deviation, normal_interval
     from ulzoo.metrics.frechet import fit_gaussian, frechet_distance
-    from ulzoo.metrics.sinks import Moments
+    from ulzoo.metrics.sinks import Moments, Table
+    from ulzoo.metrics.streams import Samples
 
     train, _ = evaluation.images("train", config.train_count)
     real, _ = evaluation.images(config.split, config.real_count)
     pca = fit_pca(train, config.components)
-    samples, _, how = evaluation.samples(config.count, config.seed)
+    request = Request(Samples(config.count, config.seed), Table("place", "float64"), Projection(pca))
+    collected = evaluation.collect([request])
+    found, how = collected[request], collected.protocols[request.stream]
     reference = fit_gaussian(pca(real))
-    found = pca(samples)
     distance = frechet_distance(*fit_gaussian(found), *reference)
     moments = Moments(len(real), *reference)
     deviation = bootstrap_deviation(found, moments, resamples=RESAMPLES, seed=config.seed)
@@ -96,7 +116,7 @@ def measure(config: PCAFrechetFields, evaluation: Evaluation, *, name: str = "pc
         **evaluation.protocol,
         **how,
         "split": config.split,
-        "samples": len(samples),
+        "samples": len(found),
         "real_images": len(real),
         "train_images": len(train),
         "seed": config.seed,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from ulzoo.interfaces import DataIO
     from ulzoo.metrics.base import Evaluation, Metric, Record
+    from ulzoo.metrics.collecting import Collection, Reader, Request
 
 PEAK = 255
 CAP = 100.0  # dB; JSON has no infinity, and an exact image must not outweigh all others in the mean
@@ -40,40 +43,57 @@ class PSNRConfig(Component):
 
     def build(self, io: DataIO | None = None, *, key: object = None) -> Metric:
         """A function of an evaluation to one record."""
-        return partial(measure, self)
+        from ulzoo.metrics.collecting import Measure, Request
+        from ulzoo.metrics.sinks import Table
+        from ulzoo.metrics.streams import Reconstructions
+
+        stream = Reconstructions(self.split, self.count, self.seed, self.sampler)
+        found = Request(stream, Table("squared_error", "float64"), SquaredErrors())
+        return Measure((found,), partial(finish, self, found))
 
 
-def measure(config: PSNRConfig, evaluation: Evaluation) -> list[Record]:
+@dataclass(frozen=True)
+class SquaredErrors:
+    """The `squared_error` of a batch of reconstructions, mean over values: (n,), of clips (n, t)."""
+
+    def open(self) -> Reader:
+        def read(batch: Any) -> dict[str, Any]:
+            originals, images = batch.originals, batch.images
+            if images.ndim != 5:
+                return {"squared_error": mean_squared_errors(originals, images)}
+            frames = (clips.reshape(-1, *clips.shape[2:]) for clips in (originals, images))
+            return {"squared_error": mean_squared_errors(*frames).reshape(images.shape[:2])}
+
+        return read
+
+    def protocol(self) -> Mapping[str, Any]:
+        return {"peak": PEAK, "cap_db": CAP}
+
+
+def finish(config: PSNRConfig, found: Request, evaluation: Evaluation, collected: Collection) -> list[Record]:
     """One record, `psnr`, in dB; `extra` gives the PSNR of the mean squared error and the number of exact
     images; of clips also the mean over clips of each frame's PSNR."""
-    import numpy as np
-
     from ulzoo.diffusion.accounting import bootstrap_interval
     from ulzoo.metrics.base import Record
 
-    originals, images, how = evaluation.reconstructions(
-        config.split, config.count, config.seed, config.sampler
-    )
-    errors = mean_squared_errors(originals, images)
+    by_frame = collected[found]
+    errors = by_frame.mean(1) if by_frame.ndim == 2 else by_frame
     ratios = psnr(errors)
     protocol = {
         **evaluation.protocol,
-        **how,
+        **collected.protocols[found.stream],
         "split": config.split,
         "images": len(errors),
         "seed": config.seed,
-        "peak": PEAK,
-        "cap_db": CAP,
+        **SquaredErrors().protocol(),
         "interval": "95 %, bootstrap over images",
     }
     extra: dict[str, object] = {
         "psnr_of_mean_squared_error": psnr(errors.mean()),
         "exact_images": int((errors == 0).sum()),
     }
-    if originals.ndim == 5:
-        pairs = zip(originals, images, strict=True)
-        by_frame = psnr(np.stack([mean_squared_errors(clip, other) for clip, other in pairs])).mean(0)
-        extra["by_frame"] = by_frame
+    if by_frame.ndim == 2:
+        extra["by_frame"] = psnr(by_frame).mean(0)
     interval = bootstrap_interval(ratios[:, None], seed=config.seed)
     return [Record(f"stage1/{config.split}/psnr", float(ratios.mean()), "dB", protocol, interval, extra)]
 

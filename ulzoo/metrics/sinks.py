@@ -82,17 +82,18 @@ class GaussianKeeper:
 
 @dataclass(frozen=True)
 class Table:
-    """Every row of the values `of`, float32, on disk, in the order of the stream."""
+    """Every row of the values `of`, on disk, in the order of the stream."""
 
     of: str
+    dtype: str = "float32"
 
     def start(self, count: int) -> TableKeeper:
-        return TableKeeper(self.of, count)
+        return TableKeeper(self.of, count, self.dtype)
 
 
 class TableKeeper:
-    def __init__(self, of: str, count: int) -> None:
-        self.of, self.count = of, count
+    def __init__(self, of: str, count: int, dtype: str = "float32") -> None:
+        self.of, self.count, self.dtype = of, count, np.dtype(dtype)
         self.filled = np.zeros(count, bool)
         self.table: np.ndarray | None = None
 
@@ -101,13 +102,13 @@ class TableKeeper:
         if self.table is None:
             # Without a name; gone when nothing looks into it any more.
             file = tempfile.TemporaryFile(prefix="ulzoo-features-")  # noqa: SIM115
-            self.table = np.memmap(file, np.float32, "w+", shape=(self.count, *found.shape[1:]))
+            self.table = np.memmap(file, self.dtype, "w+", shape=(self.count, *found.shape[1:]))
         self.table[rows] = found
         self.filled[rows] = True
 
     def result(self) -> np.ndarray:
         if self.table is None:
-            return np.zeros((0, 0), np.float32)
+            return np.zeros((0, 0), self.dtype)
         return self.table if self.filled.all() else self.table[self.filled]
 
 
