@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from small_run import SPEC
 
+from ulzoo.data.source import Source
 from ulzoo.errors import InterfaceError, RunError, SpecError
 from ulzoo.evaluation import TrainedEvaluation
 from ulzoo.examples import examples_of
 from ulzoo.experiment import Experiment, check_fit
 from ulzoo.metrics.collecting import Collection
 from ulzoo.metrics.sinks import TableKeeper
+from ulzoo.programs.measure import rates
 from ulzoo.spec import parse_spec
 
 
@@ -216,3 +218,47 @@ def test_what_does_not_fit_is_passed_over_in_batches_with_the_same_numbers(evalu
     assert "reconstructions" not in {key[0] for key in held._kept}
     # The same programs on the same batches.
     assert [record.as_dict() for record in passed] == [record.as_dict() for record in whole]
+
+
+class Mirrored(Source):
+    """Draws are mirror images, or not, at random."""
+
+    def __init__(self, source):
+        self.source = source
+
+    def __len__(self):
+        return len(self.source)
+
+    def __getitem__(self, index):
+        return self.source[index]
+
+    def draw(self, index, rng):
+        record = dict(self[index])
+        if rng.random() < 0.5:
+            record["image"] = record["image"][:, ::-1]
+        return record
+
+
+def test_rates_of_draws_are_of_what_training_draws(evaluation):
+    source = Mirrored(evaluation.source("heldout"))
+    evaluation._sources["heldout"] = source
+    table = evaluation.rates("heldout", 6, 2, 0, 3)
+    assert table.nats.shape == table.log_snr.shape == table.diffusion.shape == (6, 6)
+    assert table.maps.shape == (6, 4, 4)
+    assert evaluation.rates("heldout", 6, 2, 0, 3) is table
+    chosen = np.arange(6) * len(source) // 6
+    mirrored, means = 0, []
+    for turn in range(3):
+        records = [source.draw(i, np.random.default_rng([0, turn, i])) for i in chosen]
+        images = np.stack([record["image"] for record in records])
+        mirrored += sum((image != source[i]["image"]).any() for image, i in zip(images, chosen, strict=True))
+        keys = [jax.random.fold_in(jax.random.fold_in(jax.random.key(0), i), turn) for i in chosen]
+        nats, _, _, maps = rates(evaluation.autoencoder, images, jnp.stack(keys), 2)
+        # Batches of 6 and of 4: float32 sums.
+        np.testing.assert_allclose(table.nats[:, 2 * turn : 2 * turn + 2], nats, rtol=1e-5)
+        means.append(maps)
+    np.testing.assert_allclose(table.maps, np.mean(means, 0), rtol=1e-4, atol=1e-4)
+    assert 0 < mirrored < 18
+    # What is not drawn is another thing, and examples are never of draws.
+    assert evaluation.rates("heldout", 6, 2, 0).nats.shape == (6, 2)
+    assert list(evaluation.asked_of_rates("heldout")) == [(2, 0)]

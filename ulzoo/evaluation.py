@@ -15,11 +15,12 @@ from jax.sharding import Mesh
 
 from ulzoo.assemble import Assembly
 from ulzoo.autoencoder import Autoencoder
+from ulzoo.data.drawn import Drawn
 from ulzoo.data.pipeline import eval_batches, spread
 from ulzoo.data.source import Source, Split
 from ulzoo.errors import RunError
 from ulzoo.interfaces import AbstractBase, SamplerIO
-from ulzoo.metrics.base import RateTable
+from ulzoo.metrics.base import RateTable, joined
 from ulzoo.metrics.collecting import Collection, Request
 from ulzoo.metrics.reference_cache import Kept, identity
 from ulzoo.metrics.streams import (
@@ -120,18 +121,28 @@ class TrainedEvaluation:
 
         return self._once(("images", split, limit), make)
 
-    def rates(self, split: Split, limit: int | None, times: int, seed: int) -> RateTable:
-        """Rates of the images that `images(split, limit)` gives."""
+    def rates(self, split: Split, limit: int | None, times: int, seed: int, draws: int = 0) -> RateTable:
+        """Rates of the images that `images(split, limit)` gives; `draws`: of draws as for training."""
+        if draws:
+            turns = range(draws)
+            return self._once(
+                ("rates of draws", split, limit, times, seed, draws),
+                lambda: joined([self._rates(split, limit, times, seed, turn) for turn in turns]),
+            )
+        key = ("rates", split, limit, times, seed)
+        return self._once(key, lambda: self._rates(split, limit, times, seed, None))
 
-        def make() -> RateTable:
-            parts: list[list[np.ndarray]] = []
-            for batch, mask in self._batches(split, limit, "rates"):
-                keys = keys_for(seed, batch["index"])
-                fetched = fetch(rates(self.autoencoder, batch["image"], keys, times))
-                parts.append([np.asarray(part)[mask] for part in fetched])
-            return RateTable(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-        return self._once(("rates", split, limit, times, seed), make)
+    def _rates(self, split: Split, limit: int | None, times: int, seed: int, turn: int | None) -> RateTable:
+        parts: list[list[np.ndarray]] = []
+        source = self.source(split)
+        drawn = None if turn is None else Drawn(source, seed, turn)
+        for batch, mask in self._batches(split, limit, "rates", drawn):
+            keys = keys_for(seed, batch["index"])
+            if turn is not None:
+                keys = jax.vmap(lambda key: jax.random.fold_in(key, turn))(keys)
+            fetched = fetch(rates(self.autoencoder, batch["image"], keys, times))
+            parts.append([np.asarray(part)[mask] for part in fetched])
+        return RateTable(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def reconstructions(
         self, split: Split, limit: int | None, seed: int, sampler: Component | None
@@ -345,9 +356,9 @@ class TrainedEvaluation:
         return -(-size // ways) * ways
 
     def _batches(
-        self, split: Split, limit: int | None, title: str
+        self, split: Split, limit: int | None, title: str, source: Source | None = None
     ) -> Iterator[tuple[dict[str, jax.Array], np.ndarray]]:
-        source = self.source(split)
+        source = self.source(split) if source is None else source
         count = len(source) if limit is None else min(limit, len(source))
         size = min(self._batch_size, self._rounded(count))
         with self._progress(title, -(-count // size), size) as progress:

@@ -47,8 +47,8 @@ class Watched:
     def images(self, split: Split, limit: int | None = None) -> tuple[Images, np.ndarray | None]:
         return self._of(split).images(split, limit)
 
-    def rates(self, split: Split, limit: int | None, times: int, seed: int) -> RateTable:
-        return self._of(split).rates(split, limit, times, seed)
+    def rates(self, split: Split, limit: int | None, times: int, seed: int, draws: int = 0) -> RateTable:
+        return self._of(split).rates(split, limit, times, seed, draws)
 
     def reconstructions(
         self, split: Split, limit: int | None, seed: int, sampler: Component | None

@@ -33,8 +33,8 @@ class FakeEvaluation(FromArrays):
         chosen = spread(len(images), limit)
         return images[chosen], None if labels is None else labels[chosen]
 
-    def rates(self, split, limit, times, seed):
-        self.calls.append(("rates", split, limit, times, seed))
+    def rates(self, split, limit, times, seed, draws=0):
+        self.calls.append(("rates", split, limit, times, seed, *([draws] if draws else [])))
         return self.table
 
     def reconstructions(self, split, limit, seed, sampler):

@@ -68,3 +68,13 @@ def test_rates_that_are_not_finite():
         UlzooError, match="stage1/heldout/bits_per_pixel: the model gives rates that are not finite"
     ):
         BitsPerPixelConfig().build()(FakeEvaluation(table=broken))
+
+
+def test_rates_of_draws_are_records_of_their_own():
+    evaluation = FakeEvaluation(table=table())
+    records = BitsPerPixelConfig(split="train", count=N, times=K // 2, seed=3, draws=2).build()(evaluation)
+    assert evaluation.calls == [("rates", "train", N, K // 2, 3, 2)]
+    assert {record.name.rsplit("/", 1)[0] for record in records} == {"stage1/train_drawn"}
+    how = records[0].protocol
+    assert (how["split"], how["draws"], how["times"], how["images"]) == ("train", 2, K // 2, N)
+    assert "draws" not in measured()[0][0].protocol

@@ -114,6 +114,15 @@ class RateTable:
     maps: np.ndarray
 
 
+def joined(tables: Sequence[RateTable]) -> RateTable:
+    """Rates of the same images, measured several times: their times follow each other."""
+    nats, log_snr, diffusion = (
+        np.concatenate([getattr(table, part) for table in tables], axis=1)
+        for part in ("nats", "log_snr", "diffusion")
+    )
+    return RateTable(nats, log_snr, diffusion, np.mean([table.maps for table in tables], axis=0))
+
+
 class Evaluation(Protocol):
     """A trained stage, seen from the metrics.
 
@@ -146,8 +155,12 @@ class Evaluation(Protocol):
         """Real images (n, *space, C) and labels int32 (n,), None without labels; at most `limit`, spread
         evenly."""
 
-    def rates(self, split: Split, limit: int | None, times: int, seed: int) -> RateTable:
-        """Rates of the images that `images(split, limit)` gives, `times` stratified times each."""
+    def rates(self, split: Split, limit: int | None, times: int, seed: int, draws: int = 0) -> RateTable:
+        """Rates of the images that `images(split, limit)` gives, `times` stratified times each.
+
+        `draws`: above 0, of so many draws of each image as training makes them; their times follow each
+        other.
+        """
 
     def reconstructions(
         self, split: Split, limit: int | None, seed: int, sampler: Component | None

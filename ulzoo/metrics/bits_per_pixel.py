@@ -35,6 +35,9 @@ class BitsPerPixelConfig(Component):
     seed: int = Field(default=0, ge=0, lt=SEEDS)
     """Of the noise, the times and the bootstrap."""
 
+    draws: int = Field(default=0, ge=0, le=1000)
+    """Times that each image is drawn as training does, with random crops and mirror images; 0: as it is."""
+
     bins: int = Field(default=20, gt=0)
     """Noise levels apart in the split of the rate by log-SNR."""
 
@@ -50,6 +53,9 @@ def measure(config: BitsPerPixelConfig, evaluation: Evaluation) -> list[Record]:
     The first one's `extra` splits it: `by_noise_level` (bits per pixel in each bin of log-SNR, and what
     belongs to no level), `by_position` (bits of each latent position, which sum to the bits of an image).
 
+    Of images drawn as training does, the split is called `train_drawn` or `heldout_drawn`, and an image's
+    rate is its mean over draws.
+
     Raises:
         UlzooError: a rate is not finite.
     """
@@ -59,8 +65,9 @@ def measure(config: BitsPerPixelConfig, evaluation: Evaluation) -> list[Record]:
     from ulzoo.errors import UlzooError
     from ulzoo.metrics.base import Record
 
-    table = evaluation.rates(config.split, config.count, config.times, config.seed)
-    prefix = f"stage{config.stage}/{config.split}"
+    asked = (config.split, config.count, config.times, config.seed)
+    table = evaluation.rates(*asked, config.draws) if config.draws else evaluation.rates(*asked)
+    prefix = f"stage{config.stage}/{config.split}{'_drawn' if config.draws else ''}"
     if not all(np.isfinite(part).all() for part in (table.nats, table.diffusion, table.log_snr, table.maps)):
         raise UlzooError(f"{prefix}/bits_per_pixel: the model gives rates that are not finite")
     rates = account(
@@ -78,7 +85,8 @@ def measure(config: BitsPerPixelConfig, evaluation: Evaluation) -> list[Record]:
         **evaluation.protocol,
         "split": config.split,
         "images": rates.images,
-        "times": rates.times,
+        "times": config.times,
+        **({"draws": config.draws} if config.draws else {}),
         "seed": config.seed,
         "rate": rates.label,
         "interval": "95 %, bootstrap over images",

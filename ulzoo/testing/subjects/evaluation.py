@@ -32,9 +32,9 @@ class RandomEvaluation(FromArrays):
         count = IMAGES if limit is None else min(limit, IMAGES)
         return self._draw(rng, count), np.arange(count, dtype=np.int32) % CLASSES
 
-    def rates(self, split: str, limit: int | None, times: int, seed: int) -> RateTable:
-        rng = np.random.default_rng([2, seed])
-        count = len(self.images(split, limit)[0])
+    def rates(self, split: str, limit: int | None, times: int, seed: int, draws: int = 0) -> RateTable:
+        rng = np.random.default_rng([2, seed, draws])
+        count, times = len(self.images(split, limit)[0]), times * max(draws, 1)
         diffusion = rng.exponential(20.0, (count, times))
         maps = rng.exponential(1.0, (count, *self.latent_shape[1:]))
         return RateTable(diffusion + 1.0, rng.uniform(-10.0, 5.0, (count, times)), diffusion, maps)
