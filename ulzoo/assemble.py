@@ -15,12 +15,14 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from ulzoo.autoencoder import Autoencoder, Noise
+from ulzoo.diffusion.random_level import RandomLevel
 from ulzoo.errors import InterfaceError, SpecError, inside
 from ulzoo.interfaces import (
     AbstractBase,
     AbstractDecoder,
     AbstractEncoder,
     AbstractPrior,
+    AbstractSteeredWeighting,
     BaseIO,
     DataIO,
     DecoderIO,
@@ -41,7 +43,7 @@ class Assembly:
         data: shape of one example and number of classes.
         latent_shape: (c, *space) of z_clean.
         log_snr: λ_z(0), the one minimum noise.
-        noise: whose noise z_0 carries: "fixed" or "learned".
+        noise: whose noise z_0 carries: "fixed", "learned" or "random".
         makers: role → (key → module).
     """
 
@@ -50,6 +52,8 @@ class Assembly:
     log_snr: float
     noise: Noise
     makers: Mapping[str, Callable[[PRNGKeyArray], Any]]
+    level: RandomLevel | None = None
+    """Of random noise."""
 
     @property
     def still_latent_shape(self) -> Shape:
@@ -65,6 +69,7 @@ class Assembly:
             **{role: self.makers[role](keys[role]) for role in AUTOENCODER},
             log_snr=self.log_snr,
             noise=self.noise,
+            level=self.level,
         )
 
     def base_model(self, key: PRNGKeyArray) -> AbstractBase:
@@ -88,6 +93,7 @@ def assemble(
     base_model: Component | AbstractBase | None = None,
     log_snr: float | None = None,
     noise: Noise | None = None,
+    level: tuple[float, float] | None = None,
 ) -> Assembly:
     """Fit the roles together; `inspect` checks their shapes against each other.
 
@@ -96,7 +102,8 @@ def assemble(
         data: a dataset's configuration, or the shape of its examples.
         encoder, prior, decoder, base_model: configurations or modules; they replace the spec's.
         log_snr: λ_z(0), the one minimum noise; 5 without a spec.
-        noise: "fixed" or "learned"; fixed without a spec.
+        noise: "fixed", "learned" or "random"; fixed without a spec.
+        level: location and scale of random noise.
 
     Raises:
         SpecError: with a spec, naming file, line and field of each role that does not fit.
@@ -109,13 +116,20 @@ def assemble(
         decoder = spec.decoder if decoder is None else decoder
         base_model = spec.base_model if base_model is None else base_model
         log_snr = spec.latent.log_snr if log_snr is None else log_snr
-        noise = spec.latent.noise if noise is None else noise
+        if noise is None:
+            noise, spread = spec.latent.noise, spec.latent.level
+            level = level if spread is None else (spread.location, spread.scale)
     log_snr, noise = 5.0 if log_snr is None else log_snr, noise or "fixed"
+    if (noise == "random") != (level is not None):
+        raise InterfaceError(
+            f"level belongs to random noise, which needs one; noise {noise!r}, level {level}"
+        )
+    random = None if level is None else RandomLevel(*level, log_snr)
     for role, given in (("data", data), ("encoder", encoder), ("prior", prior), ("decoder", decoder)):
         if given is None:
             raise InterfaceError("this role is missing: give a configuration or a module", role)
     try:
-        return _assemble(data, encoder, prior, decoder, base_model, log_snr, noise)
+        return _assemble(data, encoder, prior, decoder, base_model, log_snr, noise, random)
     except InterfaceError as error:
         if spec is None:
             raise
@@ -123,7 +137,14 @@ def assemble(
 
 
 def _assemble(
-    data: Any, encoder: Any, prior: Any, decoder: Any, base_model: Any, log_snr: float, noise: Noise
+    data: Any,
+    encoder: Any,
+    prior: Any,
+    decoder: Any,
+    base_model: Any,
+    log_snr: float,
+    noise: Noise,
+    level: RandomLevel | None,
 ) -> Assembly:
     io = data if isinstance(data, DataIO) else data.io()
     encoder_io = EncoderIO(io.shape, 2 if noise == "learned" else 1)
@@ -133,7 +154,10 @@ def _assemble(
     ios = {
         "encoder": (encoder, encoder_io),
         "prior": (prior, PriorIO(latent_shape, log_snr)),
-        "decoder": (decoder, DecoderIO(io.shape, latent_shape, log_snr, io.num_classes, causal)),
+        "decoder": (
+            decoder,
+            DecoderIO(io.shape, latent_shape, log_snr, io.num_classes, causal, noise == "random"),
+        ),
     }
     if base_model is not None:
         ios["base_model"] = (base_model, BaseIO(latent_shape, log_snr, io.num_classes, io.shape, causal))
@@ -141,7 +165,9 @@ def _assemble(
     for name in ("prior", "base_model"):
         if name in makers:
             makers[name] = _held_to(makers[name], name, log_snr, noise)
-    return Assembly(io, latent_shape, log_snr, noise, makers)
+    if level is not None:
+        makers["decoder"] = _told_the_level(makers["decoder"])
+    return Assembly(io, latent_shape, log_snr, noise, makers, level)
 
 
 def _maker(role: Any, io: Any, path: str) -> Callable[[PRNGKeyArray], Any]:
@@ -173,6 +199,35 @@ def _held_to(
                 "learned noise needs a prior that trains the whole rate: this one discounts or detaches it, "
                 "and the encoder would be paid for noise without end",
                 path,
+            )
+        if path == "prior" and noise == "random" and schedule is None:
+            raise InterfaceError(
+                f"random noise needs a prior with a noise schedule, which is charged by level; "
+                f"{type(module).__name__} has none",
+                path,
+            )
+        return module
+
+    return checked
+
+
+def _told_the_level(make: Callable[[PRNGKeyArray], Any]) -> Callable[[PRNGKeyArray], Any]:
+    """`make`, refusing decoders that are not told how noisy their latent is."""
+
+    def checked(key: PRNGKeyArray) -> Any:
+        module = make(key)
+        parts = (module, *getattr(module, "conditioners", ()))
+        if not any(getattr(part, "tells_level", False) for part in parts):
+            raise InterfaceError(
+                "random noise needs a decoder that is told its level: one of its conditioners must tell it, "
+                "such as {type: ulzoo.latent_level.v1}",
+                "decoder.conditioners",
+            )
+        if isinstance(getattr(module, "weighting", None), AbstractSteeredWeighting):
+            raise InterfaceError(
+                "a rate target is for latents of one noise level: of random noise training measures the mean "
+                "over levels, and what is decoded holds more",
+                "decoder.weighting",
             )
         return module
 

@@ -10,8 +10,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ulzoo.diffusion.process import add_noise
+from ulzoo.diffusion.random_level import RandomLevel
 from ulzoo.diffusion.rate import learned_noise_term
 from ulzoo.interfaces import (
+    LATENT_LEVEL,
     AbstractConditionedDecoder,
     AbstractDecoder,
     AbstractEncoder,
@@ -24,7 +26,7 @@ from ulzoo.interfaces import (
 )
 from ulzoo.parallel.precision import compute_dtype
 
-Noise = Literal["fixed", "learned"]
+Noise = Literal["fixed", "learned", "random"]
 
 
 class Autoencoder(eqx.Module):
@@ -34,6 +36,9 @@ class Autoencoder(eqx.Module):
         log_snr: λ_z(0), the log-SNR of z_0; the encoder's noise and the prior's least noise are this number.
         noise: "fixed": z_0 = α_0 z_clean + σ_0 ε with z_clean = E(x). "learned" (ablation D): the encoder
             also gives a variance σ_z², and z_clean is drawn from it before the same noise is added.
+            "random" (Appendix B): each example's z_0 has a level of its own in training, which the decoder
+            is told; decoding takes the least noise.
+        level: of random noise.
 
     Source: Heek et al. 2026, §3, Algorithm 1.
     """
@@ -43,6 +48,7 @@ class Autoencoder(eqx.Module):
     decoder: AbstractDecoder
     log_snr: float = eqx.field(static=True)
     noise: Noise = eqx.field(static=True, default="fixed")
+    level: RandomLevel | None = eqx.field(static=True, default=None)
 
     @property
     def is_bound(self) -> bool:
@@ -54,7 +60,7 @@ class Autoencoder(eqx.Module):
     ) -> tuple[Float[Array, "k *latent"], Float[Array, "k *latent"] | None]:
         """z_clean (its mean, for learned noise) and the log-variance, in float32. `key`: dropout on."""
         output = self.encoder(x.astype(compute_dtype(self.encoder)), key=key).astype(jnp.float32)
-        if self.noise == "fixed":
+        if self.noise != "learned":
             return output, None
         mean, log_variance = jnp.split(output, 2)
         # Relative to the fixed noise, about e^(−λ): a fresh encoder, whose outputs are near 0, then starts
@@ -66,10 +72,11 @@ class Autoencoder(eqx.Module):
         return self.moments(x)[0]
 
     def add_noise(
-        self, z_clean: Float[Array, "k *latent"], *, key: PRNGKeyArray
+        self, z_clean: Float[Array, "k *latent"], *, key: PRNGKeyArray, log_snr: Scalar | None = None
     ) -> Float[Array, "k *latent"]:
-        """z_0 = α_0 z_clean + σ_0 ε: what the decoder sees."""
-        return add_noise(z_clean, jax.random.normal(key, z_clean.shape), jnp.asarray(self.log_snr))
+        """z_0 = α_0 z_clean + σ_0 ε: what the decoder sees. `log_snr`: by default the least noise."""
+        log_snr = jnp.asarray(self.log_snr) if log_snr is None else log_snr
+        return add_noise(z_clean, jax.random.normal(key, z_clean.shape), log_snr)
 
     def losses(
         self,
@@ -89,13 +96,19 @@ class Autoencoder(eqx.Module):
         k_encoder, k_latent, k_noise, k_rate, k_distortion = jax.random.split(key, 5)
         z_clean, posterior = self.sample_clean(x, k_encoder, k_latent, inference=inference)
         rate = self.prior.rate(z_clean, t_latent, key=k_rate, inference=inference)
+        if self.level is not None:
+            # The mean over levels: the prior need say nothing of what is finer than z_0.
+            seen = self.level.above(rate.log_snr)
+            rate = eqx.tree_at(lambda terms: terms.diffusion, rate, seen * rate.diffusion)
         rate = eqx.tree_at(lambda terms: terms.posterior, rate, rate.posterior + posterior)
-        z_0 = self.add_noise(z_clean, key=k_noise)
-        told = self._told(raw)
+        level = None if self.level is None else self.level.draw(jax.random.fold_in(k_noise, 1))
+        z_0 = self.add_noise(z_clean, key=k_noise, log_snr=level)
+        told = self._told(raw if level is None else {**(raw or {}), LATENT_LEVEL: level})
         return rate, self.decoder.distortion(x, z_0, t_data, key=k_distortion, inference=inference, **told)
 
     def rate(self, x: Float[Array, "c *space"], t: Scalar, *, key: PRNGKeyArray) -> RateTerms:
-        """The rate alone, without dropout: for measuring."""
+        """The rate alone, without dropout: for measuring. Of random noise that of the least noise, as it is
+        decoded; training is charged the mean over levels, which is less."""
         k_encoder, k_latent, k_rate = jax.random.split(key, 3)
         z_clean, posterior = self.sample_clean(x, k_encoder, k_latent, inference=True)
         rate = self.prior.rate(z_clean, t, key=k_rate, inference=True)
@@ -115,7 +128,7 @@ class Autoencoder(eqx.Module):
         Args:
             stored: z_clean; for learned noise mean and log-variance, one after the other.
         """
-        if self.noise == "fixed":
+        if self.noise != "learned":
             return stored
         mean, log_variance = jnp.split(stored, 2)
         return self._drawn(mean, log_variance, k_latent)[0]

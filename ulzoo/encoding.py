@@ -267,7 +267,7 @@ def _stored(views: np.ndarray, dtype: Dtype) -> np.ndarray:
 
 
 def _numbers(views: np.ndarray, noise: str, caption: str | None) -> Mapping[str, Any]:
-    clean = views if noise == "fixed" else views[:, : views.shape[1] // 2]
+    clean = views if noise != "learned" else views[:, : views.shape[1] // 2]
     channels = np.moveaxis(clean.astype(np.float64), 1, 0).reshape(clean.shape[1], -1)
     return {
         "sum": channels.sum(1).tolist(),

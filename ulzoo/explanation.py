@@ -98,6 +98,9 @@ def pipeline(explanation: Explanation) -> list[str]:
         for row in rows
     ]
     noise = f"latent noise: {spec.latent.noise}, log-SNR {assembly.log_snr:g}"
+    if assembly.level is not None:
+        spread = f"logistic at {assembly.level.location:g} with scale {assembly.level.scale:g}"
+        noise = f"latent noise: random, log-SNR {spread}, at most {assembly.log_snr:g}"
     word = "an upper bound on" if assembly.abstract("prior").is_bound else "a proxy for"
     return [*(line.rstrip() for line in lines), "", f"{noise}; the rate is {word} the latent's bits"]
 

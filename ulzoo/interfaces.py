@@ -30,6 +30,9 @@ RawConditions = Mapping[str, Array]
 """Conditions of one example as the data gives them, such as {"label": int32 scalar}. In training `x` is the
 example itself, (c, *space) in [−1, 1]: what of it is a condition, a conditioner says."""
 
+LATENT_LEVEL = "latent_log_snr"
+"""Entry of a decoder's raw conditions in training: the log-SNR of its latent, where that is random."""
+
 
 # ---- what a component is built for ------------------------------------------------------------
 
@@ -83,13 +86,15 @@ class PriorIO:
 
 @dataclass(frozen=True)
 class DecoderIO:
-    """`causal`: the first latent frame is of the first frame alone, the others of equal groups after it."""
+    """`causal`: the first latent frame is of the first frame alone, the others of equal groups after it.
+    `random_level`: latents have random noise, at least that of `log_snr`."""
 
     data_shape: Shape
     latent_shape: Shape
     log_snr: float
     num_classes: int | None = None
     causal: bool = False
+    random_level: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,12 +111,13 @@ class BaseIO:
 @dataclass(frozen=True)
 class ConditionerIO:
     """The shapes are for conditions that have a place in data and latent, such as frames; `causal` as in
-    `DecoderIO`."""
+    `DecoderIO`; `random_log_snr`: of the least noise of latents whose noise is random, else None."""
 
     num_classes: int | None = None
     data_shape: Shape | None = None
     latent_shape: Shape | None = None
     causal: bool = False
+    random_log_snr: float | None = None
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def test_a_spec_is_read_with_its_defaults(registry):
         ),
         (
             [("name: tiny", "latent: {noise: none}")],
-            "2:10: latent.noise: expected 'fixed' or 'learned', got 'none'",
+            "2:10: latent.noise: expected 'fixed', 'learned' or 'random', got 'none'",
         ),
         ([("name: tiny", "latent: 5")], "2:1: latent: expected a mapping, got 5"),
         (

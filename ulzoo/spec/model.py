@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from ulzoo.spec.component import SEEDS, Component, ComponentOf, SpecModel, default_component
 from ulzoo.spec.effect import Effect, Later
@@ -14,14 +14,37 @@ from ulzoo.spec.precision import Precision
 from ulzoo.spec.text import Document
 
 
+class RandomLevels(SpecModel):
+    """log-SNRs of random noise: a logistic distribution, cut off above at the latent's `log_snr`
+    (Heek et al. 2026, Appendix B)."""
+
+    location: float = Field(ge=-20, le=20)
+    """Median before it is cut, a log-SNR."""
+
+    scale: float = Field(default=1.0, gt=0, le=10)
+    """Of the logistic distribution; its standard deviation is 1.8 times that."""
+
+
 class Latent(SpecModel):
     """The latent's noise: one number for encoder, prior, decoder and base model (Heek et al. 2026, §3)."""
 
     log_snr: float = Field(default=5.0, gt=0, le=20)
     """λ_z(0), natural log of α²/σ² of the noisy latent z_0 that the decoder sees: the prior's least noise."""
 
-    noise: Annotated[Literal["fixed", "learned"], Effect.PARAMETERS] = "fixed"
-    """`fixed`: the encoder gives z_clean alone; `learned`: a log-variance too (the paper's ablation D)."""
+    noise: Annotated[Literal["fixed", "learned", "random"], Effect.PARAMETERS] = "fixed"
+    """`fixed`: the encoder gives z_clean alone; `learned`: a log-variance too (the paper's ablation D);
+    `random`: in training each example's noise has a level of its own, at least that of `log_snr`, which the
+    decoder is told by a conditioner such as `ulzoo.latent_level.v1` (the paper's Appendix B)."""
+
+    level: Annotated[RandomLevels | None, Effect.OBJECTIVE] = None
+    """Of `random` noise: how its log-SNR is distributed."""
+
+    @model_validator(mode="after")
+    def _level_of_random_noise(self) -> Latent:
+        if (self.noise == "random") != (self.level is not None):
+            given = "none is given" if self.level is None else f"noise is {self.noise!r}"
+            raise ValueError(f"level belongs to noise: random, which needs one; {given}")
+        return self
 
 
 class KeepBest(SpecModel):

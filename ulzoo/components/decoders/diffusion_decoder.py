@@ -133,7 +133,8 @@ class DiffusionDecoderConfig(Component):
     """What decoding is told beside the latent, such as the class or given frames; none: nothing."""
 
     def build(self, io: DecoderIO, *, key: PRNGKeyArray) -> DiffusionDecoder:
-        known = ConditionerIO(io.num_classes, io.data_shape, io.latent_shape, io.causal)
+        level = io.log_snr if io.random_level else None
+        known = ConditionerIO(io.num_classes, io.data_shape, io.latent_shape, io.causal, level)
         conditioners = build_conditioners(self.conditioners, known, key=jax.random.fold_in(key, 1))
         condition = told(conditioners, io.latent_shape[0], io.latent_shape[1:])
         with inside("network"):

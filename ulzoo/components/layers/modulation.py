@@ -12,9 +12,16 @@ from ulzoo.components.layers.linear import project, zeroed
 from ulzoo.errors import InterfaceError
 from ulzoo.interfaces import Condition, Scalar
 
-_FREQUENCIES = 32
+FREQUENCIES = 32
 # log-SNRs live in about [−20, 20]: the slowest wave sees all of it, the fastest resolves a quarter of a nat.
 _SLOWEST, _FASTEST = np.pi / 40, 4 * np.pi
+
+
+def waves(log_snr: Scalar) -> Float[Array, "d"]:
+    """Sines and cosines of a log-SNR, 2 · `FREQUENCIES` of them, float32."""
+    frequencies = jnp.asarray(np.geomspace(_SLOWEST, _FASTEST, FREQUENCIES), jnp.float32)
+    angles = jnp.asarray(log_snr, jnp.float32) * frequencies
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)])
 
 
 class Embedding(eqx.Module):
@@ -26,7 +33,7 @@ class Embedding(eqx.Module):
 
     def __init__(self, width: int, vector: int, *, key: PRNGKeyArray) -> None:
         k_first, k_second, k_vector = jax.random.split(key, 3)
-        self.first = eqx.nn.Linear(2 * _FREQUENCIES, width, key=k_first)
+        self.first = eqx.nn.Linear(2 * FREQUENCIES, width, key=k_first)
         self.second = eqx.nn.Linear(width, width, key=k_second)
         self.vector = eqx.nn.Linear(vector, width, key=k_vector) if vector else None
 
@@ -34,10 +41,7 @@ class Embedding(eqx.Module):
         if (self.vector is None) != (condition.vector is None):
             raise InterfaceError("the network is given a vector condition exactly if it is built for one")
         dtype = self.first.weight.dtype
-        frequencies = jnp.asarray(np.geomspace(_SLOWEST, _FASTEST, _FREQUENCIES), jnp.float32)
-        angles = jnp.asarray(log_snr, jnp.float32) * frequencies
-        features = jnp.concatenate([jnp.sin(angles), jnp.cos(angles)]).astype(dtype)
-        hidden = jax.nn.silu(project(self.first, features))
+        hidden = jax.nn.silu(project(self.first, waves(log_snr).astype(dtype)))
         if self.vector is not None and condition.vector is not None:
             hidden = hidden + project(self.vector, condition.vector.astype(dtype))
         return jax.nn.silu(project(self.second, hidden))

@@ -7,10 +7,10 @@ from typing import Any
 import jax.numpy as jnp
 
 from ulzoo.errors import InterfaceError
-from ulzoo.interfaces import AbstractConditioner, AbstractGridConditioner, ConditionerIO
+from ulzoo.interfaces import LATENT_LEVEL, AbstractConditioner, AbstractGridConditioner, ConditionerIO
 from ulzoo.testing.case import ModuleCase, Subject
 from ulzoo.testing.mismatch import require
-from ulzoo.testing.subjects.shapes import CLASSES, DATA_CLIP, LABEL, LATENT_CLIP, array
+from ulzoo.testing.subjects.shapes import CLASSES, DATA_CLIP, LABEL, LATENT_CLIP, LOG_SNR, array
 
 
 def _run(module: Any, inputs: Any, key: Any, training: bool) -> Any:
@@ -30,9 +30,10 @@ def _promised(config: Any, io: ConditionerIO, output: Any) -> Any:
 SUBJECT = Subject(
     contract=(AbstractConditioner, AbstractGridConditioner),
     # A clip: what has its place in an image has one in a clip, too, but not the other way round.
-    io=ConditionerIO(CLASSES, DATA_CLIP, LATENT_CLIP),
+    io=ConditionerIO(CLASSES, DATA_CLIP, LATENT_CLIP, random_log_snr=LOG_SNR),
     inputs=lambda config, io: (
-        {"x": array(*DATA_CLIP)} | ({} if io.num_classes is None else {"label": LABEL}),
+        {"x": array(*DATA_CLIP), LATENT_LEVEL: array()}
+        | ({} if io.num_classes is None else {"label": LABEL}),
     ),
     run=_run,
     promised=_promised,
