@@ -121,3 +121,29 @@ def test_the_bench_reads_latents_too(tmp_path):
     assert len(cache.open("train")) == 1024
     with batches(cache, batch_size=8, seed=0) as stream:
         assert set(experiment.program(2).abstract_batch) <= set(next(stream))
+
+
+def test_the_data_is_opened_once(second_stage, monkeypatch):
+    """Listing a folder of millions takes its time."""
+    from ulzoo.data.digits import DigitsConfig
+    from ulzoo.encode_once import encode_if_asked
+
+    opened, real = [], DigitsConfig.open
+    monkeypatch.setattr(DigitsConfig, "open", lambda self, split: opened.append(split) or real(self, split))
+    with Run.open(second_stage[0]) as run:
+        experiment = Experiment.of(spec_of(run))
+        autoencoder, _ = restore(run, experiment, 1)
+        assert encode_if_asked(run, experiment, autoencoder, print) == latents_place(
+            run, experiment, autoencoder
+        )
+    assert opened == ["train"] * 2  # one of them to find the place again
+
+
+def test_a_source_that_inherits_no_defaults_is_taken_as_random():
+    from ulzoo.data.latents import DRAWS, views_for
+
+    class Bare:
+        def __len__(self):
+            return 1
+
+    assert views_for(Bare()) == DRAWS

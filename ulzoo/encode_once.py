@@ -10,6 +10,7 @@ from pathlib import Path
 from ulzoo.autoencoder import Autoencoder
 from ulzoo.data.latents import DRAWS, MIRRORED, views_for
 from ulzoo.data.shard_files import is_finished
+from ulzoo.data.source import Source
 from ulzoo.encoding import encode, frames_given, latents_identity
 from ulzoo.errors import DataError
 from ulzoo.experiment import Experiment
@@ -33,13 +34,17 @@ def check_encode_once(experiment: Experiment) -> None:
     settings = experiment.spec.stage2
     if settings is None or not settings.encode_once:
         return
+    _check(experiment, experiment.data.open("train"))
+
+
+def _check(experiment: Experiment, source: Source) -> None:
     if several():
         raise DataError(
             "stage2.encode_once encodes in one process, and this run has several\n"
             "    write the latents first, with `ulzoo encode` in one process, and name them as stage2.latents"
         )
     frames_given(experiment.spec)
-    if views_for(experiment.data.open("train")) == DRAWS:
+    if views_for(source) == DRAWS:
         raise DataError(
             "stage2.encode_once: this data draws something new of a record each time (a crop, a motion),"
             " which no single encoding holds\n"
@@ -56,7 +61,11 @@ def latents_place(run: Run, experiment: Experiment, autoencoder: Autoencoder) ->
     settings = experiment.settings(2)
     if not settings.encode_once:
         return None if settings.latents is None else Path(settings.latents)
-    made_from = latents_identity(experiment.spec, autoencoder, experiment.data.open("train"), "train")
+    return _own_place(run, experiment, autoencoder, experiment.data.open("train"))
+
+
+def _own_place(run: Run, experiment: Experiment, autoencoder: Autoencoder, source: Source) -> Path:
+    made_from = latents_identity(experiment.spec, autoencoder, source, "train")
     name = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:12]
     return run.directory / FOLDER / name
 
@@ -67,15 +76,18 @@ def encode_if_asked(run: Run, experiment: Experiment, autoencoder: Autoencoder, 
     Raises:
         DataError: as `check_encode_once`; or a record cannot be read.
     """
-    check_encode_once(experiment)
-    place = latents_place(run, experiment, autoencoder)
-    if place is None or not experiment.settings(2).encode_once or is_finished(place):
+    if not experiment.settings(2).encode_once:
+        return latents_place(run, experiment, autoencoder)
+    # Opened once: listing a large folder takes its time.
+    source = experiment.data.open("train")
+    _check(experiment, source)
+    place = _own_place(run, experiment, autoencoder, source)
+    if is_finished(place):
         return place
     # Of an autoencoder that has been trained again since.
     for stale in place.parent.glob("*"):
         if stale != place:
             shutil.rmtree(stale)
-    source = experiment.data.open("train")
     with Progress("encode", len(source), unit="records") as progress:
         manifest = encode(
             experiment.spec,

@@ -18,7 +18,7 @@ from ulzoo.data.ahead import in_order
 from ulzoo.data.collections.array_record import SUFFIX, Shards, unpack
 from ulzoo.data.decode import CorruptImage
 from ulzoo.data.shard_files import damage, differences, load_manifest
-from ulzoo.data.source import Record, Source, Split
+from ulzoo.data.source import Record, Source, Split, augmentation_of
 from ulzoo.data.storage import local, shards
 from ulzoo.errors import DataError
 from ulzoo.spec.component import Component
@@ -40,7 +40,7 @@ def preprocessing(data: Component) -> dict[str, Any]:
 
 def views_for(source: Source) -> str:
     """The views that hold what training would draw from a source."""
-    return {"none": PLAIN, "flip": MIRRORED}.get(source.augmentation(), DRAWS)
+    return {"none": PLAIN, "flip": MIRRORED}.get(augmentation_of(source), DRAWS)
 
 
 def to_bytes(views: np.ndarray) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ulzoo.data.source import Dataset, Record, Source, Split
+from ulzoo.data.source import Dataset, Record, Source, Split, augmentation_of
 from ulzoo.data.watch import Watch
 from ulzoo.data.workers import Workers
 
@@ -107,9 +107,8 @@ class Batches(Iterator[Batch]):
             self._watch = Watch(self._workers)
             return
         self._watch = Watch(source)
-        # A generator for each record costs more than many a record, where nothing is drawn. Of a source that
-        # does not inherit the defaults nothing is known.
-        if getattr(source, "augmentation", lambda: "random")() == "none":
+        # A generator for each record costs more than many a record, where nothing is drawn.
+        if augmentation_of(source) == "none":
             stream = order.map(lambda index: source[int(index)])
         else:
             stream = order.random_map(lambda index, rng: source.draw(int(index), rng))

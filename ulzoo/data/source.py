@@ -108,6 +108,11 @@ class Source(Protocol):
         raise DataError(f"{self.record_name(index)} is damaged ({reason})")
 
 
+def augmentation_of(source: Source) -> str:
+    """Its `augmentation`; of a source that does not inherit the defaults nothing is known: "random"."""
+    return getattr(source, "augmentation", lambda: "random")()
+
+
 @runtime_checkable
 class Dataset(Protocol):
     """What a dataset config offers beside its fields."""
