@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 
 import jax
 import numpy as np
@@ -29,7 +30,8 @@ def train(
     """Step until `steps` steps are done, counted from the state's own.
 
     The loop never waits for the device: metrics are device scalars, and hooks choose when to fetch them. (On
-    CPU `ulzoo`'s commands compute in this very thread: `ulzoo.allocation`.)
+    CPU `ulzoo`'s commands compute in this very thread: `ulzoo.allocation`.) Batches are taken in another
+    thread, one at a time, while the step before runs.
 
     Args:
         batches: host batches from the state's step on; entries that the program does not take are left out. A
@@ -39,15 +41,15 @@ def train(
     Raises:
         DataError: the batches end early, or lack an entry.
     """
-    device_batches = on_device(_chosen(batches, program), program.mesh)
-    for done in range(int(state.step) + 1, steps + 1):
-        batch = next(device_batches, None)
-        if batch is None:
-            raise DataError(f"the data ended before step {done} of {steps}")
-        state, metrics = program.step(state, batch)
-        for every, hook in hooks:
-            if done % every == 0 or done == steps:
-                hook(done, state, metrics)
+    with closing(on_device(_chosen(batches, program), program.mesh)) as device_batches:
+        for done in range(int(state.step) + 1, steps + 1):
+            batch = next(device_batches, None)
+            if batch is None:
+                raise DataError(f"the data ended before step {done} of {steps}")
+            state, metrics = program.step(state, batch)
+            for every, hook in hooks:
+                if done % every == 0 or done == steps:
+                    hook(done, state, metrics)
     jax.block_until_ready(state.step)
     return state
 

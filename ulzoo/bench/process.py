@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,13 @@ def main(arguments: list[str]) -> None:
         # Done once in a run, for all of its starts: no part of this one.
         began += time.time() - clock
     clock = time.time()
-    with batches(data, batch_size=settings.batch_size, seed=spec.seed) as stream:
-        names = list(program.abstract_batch)
-        device_batches = on_device(({name: b[name] for name in names} for b in stream), program.mesh)
+    names = list(program.abstract_batch)
+    with (
+        batches(data, batch_size=settings.batch_size, seed=spec.seed) as stream,
+        closing(
+            on_device(({name: b[name] for name in names} for b in stream), program.mesh)
+        ) as device_batches,
+    ):
         batch = next(device_batches)
         opening = time.time() - clock
         state, metrics = program.step(state, batch)

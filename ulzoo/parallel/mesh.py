@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from jax.sharding import PartitionSpec as P
 
 from ulzoo.allocation import compute_where_kept
 from ulzoo.errors import InterfaceError
+from ulzoo.parallel.one_ahead import one_ahead
 
 # Before anything is computed: JAX reads it once.
 compute_where_kept()
@@ -122,15 +123,12 @@ def fetch(tree: Any) -> Any:
     return multihost_utils.process_allgather(tree, tiled=True)
 
 
-def on_device(batches: Iterator[Mapping[str, np.ndarray]], mesh: Mesh) -> Iterator[dict[str, jax.Array]]:
-    """The batches on the mesh, one ahead of use, so that the transfer overlaps with the step before."""
-    ahead: Any = None
-    for batch in batches:
-        current, ahead = ahead, put_batch(batch, mesh)
-        if current is not None:
-            yield current
-    if ahead is not None:
-        yield ahead
+def on_device(
+    batches: Iterator[Mapping[str, np.ndarray]], mesh: Mesh
+) -> Generator[dict[str, jax.Array], None, None]:
+    """The batches on the mesh, one ahead of use and in a thread of their own, so that reading and transfer
+    overlap with the step before, even where that runs in the calling thread. Close it before `batches`."""
+    return one_ahead(put_batch(batch, mesh) for batch in batches)
 
 
 def _misfit(axes: Mapping[str, int], known: int, count: int) -> str:
