@@ -123,20 +123,23 @@ def test_the_bench_reads_latents_too(tmp_path):
         assert set(experiment.program(2).abstract_batch) <= set(next(stream))
 
 
-def test_the_data_is_opened_once(second_stage, monkeypatch):
+def test_the_data_is_opened_once(second_stage, tmp_path, monkeypatch):
     """Listing a folder of millions takes its time."""
+    shutil.copytree(second_stage[0], tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "latents")
     from ulzoo.data.digits import DigitsConfig
     from ulzoo.encode_once import encode_if_asked
 
     opened, real = [], DigitsConfig.open
     monkeypatch.setattr(DigitsConfig, "open", lambda self, split: opened.append(split) or real(self, split))
-    with Run.open(second_stage[0]) as run:
+    said = []
+    with Run.open(tmp_path / "run") as run:
         experiment = Experiment.of(spec_of(run))
         autoencoder, _ = restore(run, experiment, 1)
-        assert encode_if_asked(run, experiment, autoencoder, print) == latents_place(
-            run, experiment, autoencoder
-        )
-    assert opened == ["train"] * 2  # one of them to find the place again
+        place = encode_if_asked(run, experiment, autoencoder, said.append)
+        assert opened == ["train"]
+        assert place == latents_place(run, experiment, autoencoder)
+    assert said[0].startswith("stage 2: encoded 1438 records, ")
 
 
 def test_a_source_that_inherits_no_defaults_is_taken_as_random():

@@ -220,6 +220,60 @@ def test_what_does_not_fit_is_passed_over_in_batches_with_the_same_numbers(evalu
     assert [record.as_dict() for record in passed] == [record.as_dict() for record in whole]
 
 
+def test_two_distances_of_samples_that_do_not_fit_draw_them_once(evaluation, monkeypatch):
+    import ulzoo.evaluation as module
+    from ulzoo.metrics.pca_frechet import PCAFrechetConfig
+
+    monkeypatch.setattr(module, "KEPT_BYTES", 0)
+    drawn, drawing = [], TrainedEvaluation._drawing
+    monkeypatch.setattr(
+        TrainedEvaluation, "_drawing", lambda self, *args: drawn.append(args[0]) or drawing(self, *args)
+    )
+    metrics = [
+        PCAFrechetConfig(count=count, components=3, train_count=20, real_count=20, split=split).build()
+        for count, split in ((10, "heldout"), (8, "train"))
+    ]
+    # As `evaluate_stage` does.
+    evaluation.collect([request for metric in metrics for request in metric.requests])
+    for metric in metrics:
+        assert np.isfinite(metric(evaluation)[0].value)
+    assert drawn == [10]
+
+
+class Damaged(Source):
+    """Some records cannot be drawn at some turns: the next one stands in."""
+
+    def __init__(self, source):
+        self.source, self.calls = source, {}
+
+    def __len__(self):
+        return len(self.source)
+
+    def __getitem__(self, index):
+        return self.source[index]
+
+    def draw(self, index, rng):
+        turn = self.calls[index] = self.calls.get(index, -1) + 1
+        return self.source[index + 1 if (index, turn) in self.bad else index]
+
+
+def test_what_is_damaged_in_some_draw_is_left_out_of_all(evaluation):
+    source = Damaged(evaluation.source("heldout"))
+    chosen = np.arange(6) * len(source) // 6
+    source.bad = {(chosen[1], 0), (chosen[4], 2)}
+    evaluation._sources["heldout"] = source
+    whole = evaluation.images("heldout", 6)[0]
+    table = evaluation.rates("heldout", 6, 2, 0, 3)
+    assert table.nats.shape == (4, 6)
+    assert table.maps.shape == (4, 4, 4)
+    # Draws of this source are the records themselves: only their noise is another's.
+    plain = evaluation.rates("heldout", 6, 2, 0)
+    assert plain.nats.shape == (6, 2)
+    assert len(evaluation.indices["heldout", 6]) == len(whole) == 6
+    kept = [0, 2, 3, 5]
+    np.testing.assert_allclose(table.nats.mean(1), plain.nats.mean(1)[kept], rtol=0.2)
+
+
 class Mirrored(Source):
     """Draws are mirror images, or not, at random."""
 

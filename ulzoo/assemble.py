@@ -19,6 +19,7 @@ from ulzoo.diffusion.random_level import RandomLevel
 from ulzoo.errors import InterfaceError, SpecError, inside
 from ulzoo.interfaces import (
     AbstractBase,
+    AbstractConditionedDecoder,
     AbstractDecoder,
     AbstractEncoder,
     AbstractPrior,
@@ -116,14 +117,16 @@ def assemble(
         decoder = spec.decoder if decoder is None else decoder
         base_model = spec.base_model if base_model is None else base_model
         log_snr = spec.latent.log_snr if log_snr is None else log_snr
-        if noise is None:
-            noise, spread = spec.latent.noise, spec.latent.level
-            level = level if spread is None else (spread.location, spread.scale)
+        noise = spec.latent.noise if noise is None else noise
+        if level is None and noise == "random" and (spread := spec.latent.level) is not None:
+            level = spread.location, spread.scale
     log_snr, noise = 5.0 if log_snr is None else log_snr, noise or "fixed"
     if (noise == "random") != (level is not None):
         raise InterfaceError(
             f"level belongs to random noise, which needs one; noise {noise!r}, level {level}"
         )
+    if level is not None and not level[1] > 0:
+        raise InterfaceError(f"the scale of random noise must be positive, got {level[1]:g}", "level")
     random = None if level is None else RandomLevel(*level, log_snr)
     for role, given in (("data", data), ("encoder", encoder), ("prior", prior), ("decoder", decoder)):
         if given is None:
@@ -217,7 +220,8 @@ def _told_the_level(make: Callable[[PRNGKeyArray], Any]) -> Callable[[PRNGKeyArr
     def checked(key: PRNGKeyArray) -> Any:
         module = make(key)
         parts = (module, *getattr(module, "conditioners", ()))
-        if not any(getattr(part, "tells_level", False) for part in parts):
+        told = any(getattr(part, "tells_level", False) for part in parts)
+        if not (told and isinstance(module, AbstractConditionedDecoder)):
             raise InterfaceError(
                 "random noise needs a decoder that is told its level: one of its conditioners must tell it, "
                 "such as {type: ulzoo.latent_level.v1}",

@@ -124,25 +124,27 @@ class TrainedEvaluation:
     def rates(self, split: Split, limit: int | None, times: int, seed: int, draws: int = 0) -> RateTable:
         """Rates of the images that `images(split, limit)` gives; `draws`: of draws as for training."""
         if draws:
-            turns = range(draws)
             return self._once(
                 ("rates of draws", split, limit, times, seed, draws),
-                lambda: joined([self._rates(split, limit, times, seed, turn) for turn in turns]),
+                lambda: joined([self._rates(split, limit, times, seed, turn) for turn in range(draws)]),
             )
         key = ("rates", split, limit, times, seed)
-        return self._once(key, lambda: self._rates(split, limit, times, seed, None))
+        return self._once(key, lambda: self._rates(split, limit, times, seed, None)[0])
 
-    def _rates(self, split: Split, limit: int | None, times: int, seed: int, turn: int | None) -> RateTable:
+    def _rates(
+        self, split: Split, limit: int | None, times: int, seed: int, turn: int | None
+    ) -> tuple[RateTable, np.ndarray]:
+        """Rates, and the places in the split of the records that they are of."""
         parts: list[list[np.ndarray]] = []
-        source = self.source(split)
-        drawn = None if turn is None else Drawn(source, seed, turn)
+        drawn = None if turn is None else Drawn(self.source(split), seed, turn)
         for batch, mask in self._batches(split, limit, "rates", drawn):
             keys = keys_for(seed, batch["index"])
             if turn is not None:
                 keys = jax.vmap(lambda key: jax.random.fold_in(key, turn))(keys)
-            fetched = fetch(rates(self.autoencoder, batch["image"], keys, times))
+            fetched = fetch((*rates(self.autoencoder, batch["image"], keys, times), batch["index"]))
             parts.append([np.asarray(part)[mask] for part in fetched])
-        return RateTable(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        *columns, index = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return RateTable(*columns), index
 
     def reconstructions(
         self, split: Split, limit: int | None, seed: int, sampler: Component | None
@@ -253,6 +255,12 @@ class TrainedEvaluation:
             yield ImageBatch(rows.astype(np.int64), images, None, None if labels is None else labels[rows])
 
     def _image_batches(self, stream: Real, count: int) -> Iterator[ImageBatch]:
+        if self._few(count, 1):
+            images, labels = self.images(stream.split, stream.limit)
+            columns = [self._places(stream), images, *([] if labels is None else [labels])]
+            for rows, part, *told in self._in_parts(*columns):
+                yield ImageBatch(rows, part, None, *told)
+            return
         size = self._batch_size
         with self._progress(f"{stream.split} images", -(-count // size), size) as progress:
             for batch in real_batches(self.source(stream.split), size, stream.limit):
@@ -266,11 +274,7 @@ class TrainedEvaluation:
         if key in self._kept or self._few(count, 2):
             asked = (stream.split, stream.limit)
             originals, results, _ = self.reconstructions(*asked, stream.seed, stream.sampler)
-            # Without those that damaged records were replaced by, which have no place.
-            places = np.searchsorted(
-                spread(len(self.source(stream.split)), stream.limit), self.indices[asked]
-            )
-            for rows, images, real in self._in_parts(places, results, originals):
+            for rows, images, real in self._in_parts(self._places(stream), results, originals):
                 yield ImageBatch(rows, images, real, None)
             return
         built, start = config.build(SamplerIO(), key=None), 0
@@ -280,6 +284,11 @@ class TrainedEvaluation:
             rows = np.arange(start, start + len(mask))
             start += len(mask)
             yield ImageBatch(rows[mask], images, fetch(batch["image"])[mask], None)
+
+    def _places(self, stream: Real | Reconstructions) -> np.ndarray:
+        """Of images that were gone through before, without those that damaged records were replaced by."""
+        chosen = spread(len(self.source(stream.split)), stream.limit)
+        return np.searchsorted(chosen, self.indices[stream.split, stream.limit])
 
     def _few(self, count: int, sets: int) -> bool:
         """Whether so many sets of so many images are kept in memory, for whoever asks for them next."""
@@ -356,9 +365,9 @@ class TrainedEvaluation:
         return -(-size // ways) * ways
 
     def _batches(
-        self, split: Split, limit: int | None, title: str, source: Source | None = None
+        self, split: Split, limit: int | None, title: str, drawn: Drawn | None = None
     ) -> Iterator[tuple[dict[str, jax.Array], np.ndarray]]:
-        source = self.source(split) if source is None else source
+        source = self.source(split) if drawn is None else drawn
         count = len(source) if limit is None else min(limit, len(source))
         size = min(self._batch_size, self._rounded(count))
         with self._progress(title, -(-count // size), size) as progress:
@@ -369,7 +378,8 @@ class TrainedEvaluation:
                 batch.pop("caption", None)  # of the host alone
                 yield put_whole(batch, self.mesh), mask
                 progress.advance()
-            self.indices[split, limit] = np.concatenate(indices)
+            if drawn is None:
+                self.indices[split, limit] = np.concatenate(indices)
             self._size = size
 
     def _progress(self, title: str, total: int, images: int) -> Progress:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
@@ -299,9 +299,11 @@ class AbstractSampler(eqx.Module):
 
 
 class AbstractConditioner(eqx.Module):
-    """Turns raw conditions of one example into a vector for the network."""
+    """Turns raw conditions of one example into a vector for the network. `tells_level`: it reads
+    `raw[LATENT_LEVEL]`, which random noise needs; without that entry a latent has the least noise."""
 
     width: eqx.AbstractVar[int]
+    tells_level: ClassVar[bool] = False
 
     @abc.abstractmethod
     def __call__(self, raw: RawConditions, *, key: PRNGKeyArray | None = None) -> Float[Array, "d"]:
@@ -366,8 +368,9 @@ class AbstractConditionedDecoder(AbstractDecoder):
     """A decoder that is also told conditions of the example, as a base model is: `distortion` and `decode`
     take one more argument by name, `raw: RawConditions | None = None`; None: nothing is known.
 
-    Unless `inference`, `distortion` drops conditions at random.
-    """
+    Unless `inference`, `distortion` drops conditions at random. `tells_level`: as a conditioner's."""
+
+    tells_level: ClassVar[bool] = False
 
 
 class AbstractBase(eqx.Module):

@@ -255,6 +255,7 @@ def evaluation_of(
         "precision": spec.model_dump(mode="json", include={"precision"})["precision"],
         "training_seed": spec.seed,
         "training_steps": step,
+        **({} if experiment.assembly.level is None else {"latent": "at the least of its random noise"}),
         # Of this process: what was trained elsewhere is measured here.
         "hardware": f"{platform.machine()}, {', '.join(device_names())}",
     }

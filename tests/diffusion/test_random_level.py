@@ -33,6 +33,19 @@ def test_levels_are_logistic_and_cut_off_at_the_least_noise(level):
     assert kstest(drawn, distribution(level)).pvalue > 1e-3
 
 
+@pytest.mark.parametrize(
+    "level",
+    [RandomLevel(20.0, 0.1, GREATEST), RandomLevel(-20.0, 0.01, GREATEST), RandomLevel(0.0, 10.0, 1.0)],
+)
+def test_the_furthest_levels_are_numbers_too(level):
+    """All that a spec may say: the distribution function alone would underflow."""
+    drawn = np.asarray(jax.vmap(level.draw)(jax.random.split(jax.random.key(0), 1000)))
+    assert -20 <= drawn.min() <= drawn.max() <= level.greatest
+    above = np.asarray(level.above(jnp.linspace(-20, 20, 101)))
+    assert ((above >= 0) & (above <= 1)).all()
+    assert (np.diff(above) <= 1e-6).all()
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_share_above_is_its_complement(level):
     at = np.linspace(-12, 8, 101)

@@ -9,6 +9,7 @@ from tiny import SPEC
 from ulzoo.assemble import assemble
 from ulzoo.errors import InterfaceError, SpecError
 from ulzoo.experiment import check_fit
+from ulzoo.interfaces import AbstractDecoder
 from ulzoo.spec import parse_spec, spec_hash
 
 RANDOM = "latent={log_snr: 5, noise: random, level: {location: 2, scale: 0.5}}"
@@ -25,7 +26,10 @@ def test_the_spec_reaches_the_modules_and_counts_for_the_weights(builtin_registr
     check_fit(spec)
     assembly = assemble(spec)
     assert assembly.level == (2.0, 0.5, 5.0)
-    assert "random" in {assembly.noise, spec.latent.noise}
+    assert assembly.noise == "random"
+    # From Python it is replaced, like every other part of a spec.
+    assert assemble(spec, level=(1.0, 2.0)).level == (1.0, 2.0, 5.0)
+    assert assemble(spec, decoder=parse(builtin_registry).decoder, noise="fixed").level is None
     other = parse(builtin_registry, RANDOM.replace("0.5", "1.0"), TOLD)
     assert spec_hash(spec) != spec_hash(other)
 
@@ -72,6 +76,32 @@ def test_the_same_from_python(builtin_registry, noise, level):
             noise=noise,
             level=level,
         )
+
+
+def test_a_spec_from_before_keeps_its_hash(builtin_registry):
+    without = parse(builtin_registry)
+    assert spec_hash(without) == spec_hash(parse(builtin_registry, "latent={log_snr: 5, level: null}"))
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0])
+def test_a_distribution_has_a_width(builtin_registry, scale):
+    with pytest.raises(InterfaceError, match="the scale of random noise must be positive"):
+        assemble(parse(builtin_registry, RANDOM, TOLD), level=(2.0, scale))
+
+
+def test_a_decoder_that_cannot_be_told_does_not_say_that_it_is(builtin_registry):
+    class Deaf(AbstractDecoder):
+        tells_level = True
+
+        def distortion(self, x, z_0, t, *, key, inference=False):
+            raise NotImplementedError
+
+        def decode(self, z_0, sampler, *, key):
+            raise NotImplementedError
+
+    assembly = assemble(parse(builtin_registry, RANDOM, TOLD), decoder=Deaf())
+    with pytest.raises(InterfaceError, match="needs a decoder that is told its level"):
+        assembly.makers["decoder"](jax.random.key(0))
 
 
 def test_a_decoder_of_ones_own_may_say_that_it_is_told(builtin_registry):

@@ -15,6 +15,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 _LEAST = 1e-6
 """Of the uniform numbers: log-SNRs reach down to 14 scales below the location, and not to −∞."""
+_LOWEST = -20.0
+"""Log-SNR below which a latent says nothing any more, and networks cannot tell one from another."""
 
 
 class RandomLevel(NamedTuple):
@@ -30,16 +32,16 @@ class RandomLevel(NamedTuple):
     greatest: float
 
     def draw(self, key: PRNGKeyArray) -> Float[Array, ""]:
-        """One ℓ, by the inverse of its distribution function."""
-        uniform = jax.random.uniform(key, minval=_LEAST)
-        share = uniform * self._below
-        return self.location + self.scale * (jnp.log(share) - jnp.log1p(-share))
+        """One ℓ, by the inverse of its distribution function; −20 for those that would lie below."""
+        log_share = jnp.log(jax.random.uniform(key, minval=_LEAST)) + self._log_below(self.greatest)
+        level = self.location + self.scale * (log_share - jnp.log1p(-jnp.exp(log_share)))
+        return jnp.clip(level, _LOWEST, self.greatest)
 
     def above(self, log_snr: Float[Array, "*n"]) -> Float[Array, "*n"]:
         """Probability that ℓ is above a log-SNR."""
-        share = jax.nn.sigmoid((log_snr - self.location) / self.scale) / self._below
+        share = jnp.exp(self._log_below(log_snr) - self._log_below(self.greatest))
         return jnp.clip(1.0 - share, 0.0, 1.0)
 
-    @property
-    def _below(self) -> Float[Array, ""]:
-        return jax.nn.sigmoid(jnp.asarray((self.greatest - self.location) / self.scale, jnp.float32))
+    def _log_below(self, log_snr: Float[Array, "*n"] | float) -> Float[Array, "*n"]:
+        """Logarithm of the uncut distribution function: far below the location the function itself is 0."""
+        return jax.nn.log_sigmoid(jnp.asarray((log_snr - self.location) / self.scale, jnp.float32))

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -114,13 +115,21 @@ class RateTable:
     maps: np.ndarray
 
 
-def joined(tables: Sequence[RateTable]) -> RateTable:
-    """Rates of the same images, measured several times: their times follow each other."""
-    nats, log_snr, diffusion = (
-        np.concatenate([getattr(table, part) for table in tables], axis=1)
-        for part in ("nats", "log_snr", "diffusion")
-    )
-    return RateTable(nats, log_snr, diffusion, np.mean([table.maps for table in tables], axis=0))
+def joined(passes: Sequence[tuple[RateTable, np.ndarray]]) -> RateTable:
+    """Rates of the same images, measured several times: their times follow each other.
+
+    Args:
+        passes: tables, and the places of their images, rising; images that some pass has not, because a
+            record was damaged there, are left out.
+    """
+    shared = reduce(np.intersect1d, [places for _, places in passes])
+    rows = [np.searchsorted(places, shared) for _, places in passes]
+
+    def of(part: str) -> list[np.ndarray]:
+        return [getattr(table, part)[chosen] for (table, _), chosen in zip(passes, rows, strict=True)]
+
+    nats, log_snr, diffusion = (np.concatenate(of(part), axis=1) for part in ("nats", "log_snr", "diffusion"))
+    return RateTable(nats, log_snr, diffusion, np.mean(of("maps"), axis=0))
 
 
 class Evaluation(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -14,6 +14,21 @@ from ulzoo.metrics.sinks import Keeper, Sink
 from ulzoo.metrics.streams import ImageBatch, Opened, Predictions, Real, Reconstructions, Samples, Stream
 
 Reader = Callable[[ImageBatch], dict[str, np.ndarray]]
+
+
+class Fitted(Protocol):
+    """A network that is fitted to images first, at most once for each evaluation, in place of `open`.
+
+    Attributes:
+        fitted_to: which images; they are held in memory for it.
+    """
+
+    @property
+    def fitted_to(self) -> Stream: ...
+
+    def fit(self, images: np.ndarray) -> Reader: ...
+
+    def protocol(self) -> Mapping[str, Any]: ...
 
 
 class Network(Protocol):
@@ -40,7 +55,7 @@ class Request:
 
     stream: Stream
     sink: Sink
-    network: Network | None = None
+    network: Network | Fitted | None = None
 
 
 @dataclass
@@ -49,7 +64,7 @@ class Collection:
 
     values: dict[Request, Any]
     protocols: dict[Stream, Mapping[str, Any]]
-    readers: dict[Network, Reader]
+    readers: dict[Network | Fitted, Reader]
 
     @classmethod
     def empty(cls) -> Collection:
@@ -102,20 +117,29 @@ def collect(
         if not opened.count:
             raise DataError(f"{stream}: no images")
         known.protocols |= {request.stream: opened.protocol for request in group}
+        for network in dict.fromkeys(request.network for request in group):
+            if network is not None and network not in known.readers:
+                known.readers[network] = _opened(network, open_stream)
         known.values |= _pass(opened, group, known.readers)
     return known
 
 
-def _pass(opened: Opened, group: list[Request], readers: dict[Network, Reader]) -> dict[Request, Any]:
+def _opened(network: Network | Fitted, open_stream: Callable[[Stream], Opened]) -> Reader:
+    if not hasattr(network, "fit"):
+        return cast(Network, network).open()
+    fitted = cast(Fitted, network)
+    return fitted.fit(np.concatenate([batch.images for batch in open_stream(fitted.fitted_to).batches]))
+
+
+def _pass(
+    opened: Opened, group: list[Request], readers: Mapping[Network | Fitted, Reader]
+) -> dict[Request, Any]:
     keepers: dict[Request, tuple[Keeper, int]] = {}
     for request in group:
         stream = request.stream
         count = stream.count if isinstance(stream, Samples) else opened.count
         keepers[request] = (request.sink.start(count), count)
     networks = dict.fromkeys(request.network for request in group)
-    for network in networks:
-        if network is not None and network not in readers:
-            readers[network] = network.open()
     for batch in opened.batches:
         if not len(batch.rows):
             continue

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from pydantic import Field
 
@@ -15,10 +15,13 @@ from ulzoo.errors import InterfaceError
 from ulzoo.spec.component import SEEDS, Component
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ulzoo.interfaces import DataIO
     from ulzoo.metrics.base import Evaluation, Metric, Record
-    from ulzoo.metrics.collecting import Reader
+    from ulzoo.metrics.collecting import Collection, Measure, Request
     from ulzoo.metrics.features import PCA
+    from ulzoo.metrics.streams import ImageBatch, Stream
 
 RESAMPLES = 200
 """Of the samples, for the interval: small tables, a moment's work."""
@@ -70,23 +73,62 @@ class PCAFrechetConfig(PCAFrechetFields):
             InterfaceError: more components than an image has values.
         """
         self.check(io)
-        return partial(measure, self)
+        return samples_measure(self, "pca_frechet")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Projection:
-    """The `place` of each image of a batch on principal components: (n, k)."""
+    """The `place` of each image of a batch on principal components of training images: (n, k).
+
+    Attributes:
+        components: k.
+        count: training images, at most; None for all.
+    """
+
+    components: int
+    count: int | None
+
+    @property
+    def fitted_to(self) -> Stream:
+        from ulzoo.metrics.streams import Real
+
+        return Real("train", self.count)
+
+    def fit(self, images: np.ndarray) -> PlaceReader:
+        from ulzoo.metrics.features import fit_pca
+
+        return PlaceReader(fit_pca(images, self.components))
+
+    def protocol(self) -> Mapping[str, Any]:
+        """What its numbers are."""
+        features = f"{self.components} principal components of training images, pixels 0 to 1, float64"
+        return {"features": features}
+
+
+@dataclass(frozen=True)
+class PlaceReader:
+    """Projects batches."""
 
     pca: PCA
 
-    def open(self) -> Reader:
-        return lambda batch: {"place": self.pca(batch.images)}
-
-    def protocol(self) -> Mapping[str, Any]:
-        return {"features": f"{self.pca.axes.shape[1]} principal components of training images"}
+    def __call__(self, batch: ImageBatch) -> dict[str, np.ndarray]:
+        return {"place": self.pca(batch.images)}
 
 
-def measure(config: PCAFrechetFields, evaluation: Evaluation, *, name: str = "pca_frechet") -> list[Record]:
+def samples_measure(config: PCAFrechetFields, name: str) -> Measure:
+    """The distance of a stage's samples, as a record called `name`."""
+    from ulzoo.metrics.collecting import Measure, Request
+    from ulzoo.metrics.sinks import Table
+    from ulzoo.metrics.streams import Samples
+
+    projection = Projection(config.components, config.train_count)
+    request = Request(Samples(config.count, config.seed), Table("place", "float64"), projection)
+    return Measure((request,), partial(finish, config, name, request))
+
+
+def finish(
+    config: PCAFrechetFields, name: str, request: Request, evaluation: Evaluation, collected: Collection
+) -> list[Record]:
     """One record, called `name`, in squared pixel values (black 0, white 1).
 
     `extra` gives the same distance from the training images to the split, all of them whatever the number of
@@ -94,19 +136,15 @@ def measure(config: PCAFrechetFields, evaluation: Evaluation, *, name: str = "pc
     is biased upwards, about as 1/n: fewer samples than training images make the ratio larger, not smaller.
     """
     from ulzoo.metrics.base import Record
-    from ulzoo.metrics.collecting import Request
-    from ulzoo.metrics.features import fit_pca
     from ulzoo.metrics.fid_distance import bootstrap_deviation, normal_interval
     from ulzoo.metrics.frechet import fit_gaussian, frechet_distance
-    from ulzoo.metrics.sinks import Moments, Table
-    from ulzoo.metrics.streams import Samples
+    from ulzoo.metrics.sinks import Moments
 
+    assert request.network is not None
+    pca = cast(PlaceReader, collected.readers[request.network]).pca
+    found, how = collected[request], collected.protocols[request.stream]
     train, _ = evaluation.images("train", config.train_count)
     real, _ = evaluation.images(config.split, config.real_count)
-    pca = fit_pca(train, config.components)
-    request = Request(Samples(config.count, config.seed), Table("place", "float64"), Projection(pca))
-    collected = evaluation.collect([request])
-    found, how = collected[request], collected.protocols[request.stream]
     reference = fit_gaussian(pca(real))
     distance = frechet_distance(*fit_gaussian(found), *reference)
     moments = Moments(len(real), *reference)
@@ -120,7 +158,7 @@ def measure(config: PCAFrechetFields, evaluation: Evaluation, *, name: str = "pc
         "real_images": len(real),
         "train_images": len(train),
         "seed": config.seed,
-        "features": f"{config.components} principal components of training images, pixels 0 to 1, float64",
+        **request.network.protocol(),
         "interval": f"95 %, normal, {RESAMPLES} bootstrap resamples of the samples; the reference is fixed",
         "comparable": "only within this protocol; not an FID",
     }

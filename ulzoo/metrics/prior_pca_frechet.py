@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ulzoo.metrics.pca_frechet import PCAFrechetFields
@@ -26,7 +25,7 @@ class PriorPCAFrechetConfig(PCAFrechetFields):
         Raises:
             InterfaceError: more components than an image has values.
         """
-        from ulzoo.metrics.pca_frechet import measure
+        from ulzoo.metrics.pca_frechet import samples_measure
 
         self.check(io)
-        return partial(measure, self, name="prior_pca_frechet")
+        return samples_measure(self, "prior_pca_frechet")

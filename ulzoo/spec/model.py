@@ -36,7 +36,7 @@ class Latent(SpecModel):
     `random`: in training each example's noise has a level of its own, at least that of `log_snr`, which the
     decoder is told by a conditioner such as `ulzoo.latent_level.v1` (the paper's Appendix B)."""
 
-    level: Annotated[RandomLevels | None, Effect.OBJECTIVE] = None
+    level: Annotated[RandomLevels | None, Effect.OBJECTIVE, Later()] = None
     """Of `random` noise: how its log-SNR is distributed."""
 
     @model_validator(mode="after")
