@@ -88,6 +88,22 @@ def test_places_in_long_tuples_are_comments():
     assert collectives(long) == collectives(MODULE)
 
 
+@pytest.mark.parametrize("constant", ["%most", "s32[]{:T(128)} %most"])
+def test_a_loop_that_says_nothing_but_ends_at_a_constant(constant):
+    """As the TPU's compiler writes them."""
+    silent = MODULE.replace('"known_trip_count":{"n":"6"},', "").replace(
+        "  ROOT %less = pred[] constant(true)\n",
+        "  %most = s32[]{:T(128)} constant(6)\n"
+        "  %other = s32[] constant(9)\n"
+        "  %count = s32[]{:T(128)} get-tuple-element(%state.2), index=0\n"
+        f"  ROOT %less = pred[]{{:T(512)}} compare(%count, {constant}), direction=LT, metadata={{}}\n",
+    )
+    assert "known_trip" not in silent
+    assert collectives(silent) == collectives(MODULE)
+    other = silent.replace("direction=LT", "direction=NE")
+    assert next(kind for kind in collectives(other) if kind.kind == "all-gather").count == 2
+
+
 def test_a_loop_of_unknown_length_counts_once():
     unknown = MODULE.replace('"known_trip_count":{"n":"6"},', "")
     gathers = next(kind for kind in collectives(unknown) if kind.kind == "all-gather")

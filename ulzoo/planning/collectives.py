@@ -26,6 +26,9 @@ _CALLED = re.compile(
 )
 # Places in long tuples: `(s32[], …, /*index=5*/f32[8])`.
 _COMMENT = re.compile(r"/\*.*?\*/")
+_CONSTANT = re.compile(r"^\s*%?([\w.\-]+) = s(?:32|64)\[\]\S* constant\((\d+)\)")
+_BELOW = re.compile(r"^\s*ROOT .* compare\(.*[ ,]%?([\w.\-]+)\), direction=LT")
+_CONDITION = re.compile(r"\bcondition=%?([\w.\-]+)")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 
 
@@ -47,21 +50,33 @@ class Collective:
 
 @dataclass(frozen=True)
 class _Called:
+    """`condition`: of a loop's body, the computation that ends it, where the loop does not say how often."""
+
     name: str
     times: int
+    condition: str | None = None
 
 
 @dataclass
 class _Computation:
     found: list[tuple[str, int]]
     calls: list[_Called]
+    constants: dict[str, int]
+    below: str | None = None
+    """The constant that the result says something is less than."""
+
+    @property
+    def rounds(self) -> int | None:
+        """Of a loop that this is the condition of."""
+        return None if self.below is None else self.constants.get(self.below)
 
 
 def collectives(text: str) -> list[Collective]:
     """Collectives of an HLO module's text (`compiled.as_text()`), by kind.
 
-    A loop counts as often as the compiler knows it to run, once where it does not know. An asynchronous pair
-    counts once. Of a branch every side counts.
+    A loop counts as often as the compiler says that it runs; where it says nothing, as the TPU's does not,
+    and the loop ends at a constant, as often as a scan does that counts up to it from 0; else once. An
+    asynchronous pair counts once. Of a branch every side counts.
 
     Raises:
         ValueError: the text has no entry computation.
@@ -95,13 +110,17 @@ def _parse(text: str) -> tuple[dict[str, _Computation], str | None]:
         head = None if line.startswith((" ", "\t", "HloModule")) else _HEAD.match(line)
         if head is not None:
             name = head[2] or head[4]
-            current = computations[name] = _Computation([], [])
+            current = computations[name] = _Computation([], [], {})
             if head[1] or head[3]:
                 entry = name
             continue
         operation = _OPERATION.match(line)
         if current is None or operation is None:
             continue
+        if constant := _CONSTANT.match(line):
+            current.constants[constant[1]] = int(constant[2])
+        if below := _BELOW.match(line):
+            current.below = below[1]
         shape, name = operation.groups()
         kind, _, phase = name.rpartition("-") if name.endswith(("-start", "-done")) else (name, "", "")
         if kind in KINDS and phase != "done":
@@ -116,9 +135,11 @@ def _calls(line: str, name: str) -> Iterator[_Called]:
         # What a reduction applies to two numbers is no place for communication.
         if kind == "to_apply" and name != "call":
             continue
-        times = int(trips[1]) if trips and name == "while" and kind == "body" else 1
+        body = name == "while" and kind == "body"
+        times = int(trips[1]) if trips and body else 1
+        condition = _CONDITION.search(line) if body and not trips else None
         for called in re.findall(r"[\w.\-]+", names):
-            yield _Called(called, times)
+            yield _Called(called, times, condition and condition[1])
 
 
 def _runs(computations: dict[str, _Computation], entry: str) -> dict[str, int]:
@@ -130,7 +151,9 @@ def _runs(computations: dict[str, _Computation], entry: str) -> dict[str, int]:
             return
         runs[name] = runs.get(name, 0) + times
         for called in computations[name].calls:
-            visit(called.name, times * called.times)
+            condition = computations.get(called.condition or "")
+            rounds = called.times if condition is None else condition.rounds or 1
+            visit(called.name, times * rounds)
 
     visit(entry, 1)
     return runs
