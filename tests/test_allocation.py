@@ -29,9 +29,9 @@ for _ in range(4):
 print(faults)
 """
 
-# Runs a program that needs one piece of 77 MiB, as a step does; the same number, the least of sixteen runs: what
-# a matrix product packs (70 MiB here) is asked for by whichever thread comes first, on a busy machine not always
-# the main one, and is then not kept.
+# Runs a program that needs one piece of 77 MiB, as a step does; the same number, the least of sixteen runs:
+# what a matrix product packs (70 MiB here) is asked for by whichever thread comes first, on a busy machine
+# not always the main one, and is then not kept.
 COMPUTATION = """\
 import os, resource
 from pathlib import Path
