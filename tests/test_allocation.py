@@ -1,6 +1,7 @@
 """What is freed stays with the process: asked of the kernel, in processes of their own."""
 
 import ctypes
+import gc
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ulzoo.allocation import keep_memory
+from ulzoo.allocation import collect_rarely, keep_memory
 
 # Takes and frees 64 MiB several times, as steps do; tells how many pages the kernel made for the last.
 PROGRAM = """\
@@ -102,3 +103,30 @@ def test_not_where_an_accelerator_computes(tmp_path):
     (tmp_path / "nvidia0").touch()
     assert not keep_memory({}, tmp_path)
     assert not keep_memory({"JAX_PLATFORMS": "cuda"}, Path("/nowhere"))
+
+
+@pytest.fixture
+def threshold():
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [((700, 10, 10), (200_000, 10, 10)), ((500_000, 5, 5), (500_000, 5, 5)), ((0, 10, 10), (0, 10, 10))],
+)
+def test_garbage_is_looked_for_rarely_if_at_all(threshold, before, after):
+    gc.set_threshold(*before)
+    collect_rarely()
+    assert gc.get_threshold() == after
+
+
+def test_commands_that_compile_look_rarely(threshold, tmp_path, capsys):
+    from ulzoo.cli import main
+
+    gc.set_threshold(700, 10, 10)
+    assert main(["show", "nothing.v1"]) == 2
+    assert gc.get_threshold()[0] == 700
+    assert main(["run", str(tmp_path / "nothing.yaml")]) == 2
+    assert gc.get_threshold()[0] == 200_000

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ulzoo.allocation import keep_memory
+from ulzoo.allocation import collect_rarely, keep_memory
 
 _SETTLING = 3
 """Steps before the timed ones: the first allocates, and fills the queue of batches."""
@@ -22,6 +22,7 @@ def main(arguments: list[str]) -> None:
     path, stage, steps, out, started = arguments
     began = float(started)
     keep_memory(os.environ)
+    collect_rarely()
     clock = time.time()
     import jax
 

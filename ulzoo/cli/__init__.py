@@ -50,11 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Orbax, Grain and absl write notes for their own developers.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     if COMMANDS[arguments.command].compiles:
-        from ulzoo.allocation import keep_memory
+        from ulzoo.allocation import collect_rarely, keep_memory
         from ulzoo.cli.compilation_cache import use_compilation_cache
 
         use_compilation_cache(os.environ)
         keep_memory(os.environ)
+        collect_rarely()
     try:
         status = _command(arguments)
     except BaseException:
