@@ -65,8 +65,7 @@ def measure(config: BitsPerPixelConfig, evaluation: Evaluation) -> list[Record]:
     from ulzoo.errors import UlzooError
     from ulzoo.metrics.base import Record
 
-    asked = (config.split, config.count, config.times, config.seed)
-    table = evaluation.rates(*asked, config.draws) if config.draws else evaluation.rates(*asked)
+    table = evaluation.rates(config.split, config.count, config.times, config.seed, config.draws)
     prefix = f"stage{config.stage}/{config.split}{'_drawn' if config.draws else ''}"
     if not all(np.isfinite(part).all() for part in (table.nats, table.diffusion, table.log_snr, table.maps)):
         raise UlzooError(f"{prefix}/bits_per_pixel: the model gives rates that are not finite")

@@ -76,9 +76,6 @@ def measure(config: PredictionPSNRConfig, evaluation: Evaluation) -> list[Record
 
 def frame_psnr(clips: np.ndarray, others: np.ndarray) -> np.ndarray:
     """uint8 (n, t, h, w, c) twice → dB (n, t), frame by frame."""
-    import numpy as np
+    from ulzoo.metrics.psnr import frame_squared_errors, psnr
 
-    from ulzoo.metrics.psnr import mean_squared_errors, psnr
-
-    pairs = zip(clips, others, strict=True)
-    return psnr(np.stack([mean_squared_errors(clip, other) for clip, other in pairs]))
+    return psnr(frame_squared_errors(clips, others))

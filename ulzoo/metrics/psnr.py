@@ -58,11 +58,8 @@ class SquaredErrors:
 
     def open(self) -> Reader:
         def read(batch: Any) -> dict[str, Any]:
-            originals, images = batch.originals, batch.images
-            if images.ndim != 5:
-                return {"squared_error": mean_squared_errors(originals, images)}
-            frames = (clips.reshape(-1, *clips.shape[2:]) for clips in (originals, images))
-            return {"squared_error": mean_squared_errors(*frames).reshape(images.shape[:2])}
+            errors = frame_squared_errors if batch.images.ndim == 5 else mean_squared_errors
+            return {"squared_error": errors(batch.originals, batch.images)}
 
         return read
 
@@ -110,6 +107,13 @@ def mean_squared_errors(originals: np.ndarray, images: np.ndarray) -> np.ndarray
     # One image at a time: float64 copies of a whole split would need eight times its memory.
     pairs = zip(originals, images, strict=True)
     return np.array([np.square(one.astype(np.float64) - other).mean() for one, other in pairs])
+
+
+def frame_squared_errors(clips: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Of each frame: uint8 (n, t, h, w, c) twice → float64 (n, t)."""
+    import numpy as np
+
+    return np.stack([mean_squared_errors(clip, other) for clip, other in zip(clips, others, strict=True)])
 
 
 def psnr(errors: np.ndarray) -> np.ndarray:
